@@ -1,0 +1,78 @@
+/* postgres/hazard_judge.h - what a statement turned out to do, collected rule by rule while its
+ * parse tree is walked; and the list of who judges which kind of node. Pure; one thread at a time.
+ * Used by hazards.c and the files hazard_*.c, which hold the judges. */
+#ifndef DR_POSTGRES_HAZARD_JUDGE_H
+#define DR_POSTGRES_HAZARD_JUDGE_H
+
+#include "postgres/hazard_rules.h"
+#include "postgres/sql_world.h"
+#include "postgres/tree.h"
+
+typedef struct dr_sql_judgement {
+  dr_sql_world *world;
+  const dr_sql_rule *kind; /* the heaviest rule; NULL: none yet */
+  dr_sql_class class;
+  dr_sql_lock lock; /* the strongest */
+  int work;
+  json_t *on;      /* relation → its strongest lock */
+  json_t *hazards; /* [{hazard, class, reason}] */
+  json_t *loses;   /* [text] */
+  bool uncertain;  /* in a block that may not run: what it creates may be there already */
+  int nested;      /* blocks around the statement */
+  bool failed;     /* memory was short */
+} dr_sql_judgement;
+
+/* DR_OK or out of memory; released by dr__judgement_free() in either case. */
+int dr__judgement_begin(dr_sql_judgement *j, dr_sql_world *world);
+void dr__judgement_free(dr_sql_judgement *j);
+
+/* Notes that the statement does what the rule says. `relation` is what it locks (NULL: none,
+ * or some that it does not name): one that scripts created is nobody's yet, so nothing counts
+ * against it. `object` names what the reason is about; NULL: the relation. */
+void dr__judge(dr_sql_judgement *j, dr_sql_rule_id id, const char *relation, const char *object);
+
+/* The same with another lock than the rule's. */
+void dr__judge_lock(dr_sql_judgement *j, dr_sql_rule_id id, const char *relation,
+                    const char *object, dr_sql_lock lock);
+
+/* The same when what it touches was made by the scripts, in a table that was there before: only the
+ * lock counts. */
+void dr__judge_own(dr_sql_judgement *j, dr_sql_rule_id id, const char *relation);
+
+/* A lock beside, of a rule that was noted: the table a foreign key points to. */
+void dr__judge_also(dr_sql_judgement *j, const char *relation, dr_sql_lock lock);
+
+/* All relations that a part of a tree names are read. */
+void dr__judge_reads(dr_sql_judgement *j, json_t *part);
+
+/* Notes in the world that the relation is new, unless that is uncertain. */
+void dr__judge_created(dr_sql_judgement *j, const char *kind, const char *name, bool certain);
+
+/* Judges the statements of a text inside the statement at hand. */
+void dr__judge_text(dr_sql_judgement *j, const char *sql);
+
+typedef void dr_sql_judge(dr_sql_judgement *j, json_t *fields);
+
+typedef struct dr_sql_judge_entry {
+  const char *node; /* NULL ends the list */
+  dr_sql_judge *judge;
+} dr_sql_judge_entry;
+
+extern const dr_sql_judge_entry dr__judges_of_tables[];  /* hazard_alter.c */
+extern const dr_sql_judge_entry dr__judges_of_creates[]; /* hazard_create.c */
+extern const dr_sql_judge_entry dr__judges_of_drops[];   /* hazard_drop.c */
+extern const dr_sql_judge_entry dr__judges_of_objects[]; /* hazard_objects.c */
+extern const dr_sql_judge_entry dr__judges_of_data[];    /* hazard_data.c */
+extern const dr_sql_judge_entry dr__judges_of_blocks[];  /* hazard_block.c */
+
+/* Judges one statement by its tree: finds who knows its kind. */
+void dr__judge_tree(dr_sql_judgement *j, json_t *tree);
+
+/* True when the expression calls a function that is not known to give the same all through a
+ * statement: a default with it is worked out for each row. */
+bool dr__calls_volatile(json_t *expression);
+
+/* The first function that a tree calls and that is not known to be harmless; NULL for none. */
+const char *dr__calls_unknown(json_t *tree);
+
+#endif

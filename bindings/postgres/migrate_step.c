@@ -1,0 +1,77 @@
+/* migrate_step.c - a step that is one transaction: its statements and its record go to the server
+ * in one message, from BEGIN to COMMIT. Called from callbacks, on the runtime's thread.
+ *
+ * Which statement failed is known by how many were answered before it.
+ */
+#include "migrate_run.h"
+
+#include "core/err.h"
+
+#include <stdlib.h>
+
+static const dr_migration_step *step_of(const dr_migrate *self) {
+  return &self->file->steps[self->step];
+}
+
+/* The statement that was under way when the message failed. */
+static size_t failed_statement(const dr_migrate *self) {
+  const dr_migration_step *step = step_of(self);
+  for (size_t i = self->answered; i < self->message.owners; i++)
+    if (self->message.owner[i] >= 0) return (size_t)self->message.owner[i];
+  return step->first + step->count;
+}
+
+static void on_answer(dr_pg_steps *steps, const dr_pg_answer *answer) {
+  dr_migrate *self = steps->data;
+  (void)answer;
+  self->answered++;
+}
+
+static void on_done(dr_pg_steps *steps, const dr_pg_answer *answer, dr_err *err) {
+  dr_migrate *self = steps->data;
+  (void)answer;
+  if (err)
+    dr__migrate_failed(steps, failed_statement(self), err, dr__migrate_together_go);
+  else
+    dr__migrate_step_done(steps);
+}
+
+/* Which statements of the file block others; malloc'd, NULL when memory is short. */
+static bool *blocking_of(const dr_migrate *self) {
+  const dr_migration_step *step = step_of(self);
+  bool *blocking = calloc(self->file->script.count, sizeof *blocking);
+  for (size_t i = step->first; blocking && i < step->first + step->count; i++)
+    blocking[i] = dr__migrate_blocks(self, i);
+  return blocking;
+}
+
+static int compose(dr_migrate *self, dr_err *err) {
+  const dr_migration_step *step = step_of(self);
+  const dr_migrate_settings settings = {
+      .lock_ms = (int64_t)(dr__arg_number(self->op, "lock_timeout", 2) * 1000),
+      .statement_ms = (int64_t)(dr__arg_number(self->op, "statement_timeout", 0) * 1000)};
+  char *record = dr__migrate_mark_text(self, step->first + step->count, -1, -1, err);
+  if (!record) return DR_FAILED;
+  bool *blocking = blocking_of(self);
+  int status =
+      blocking ? dr__migrate_together(&self->message, self->file, step, &settings, blocking, record)
+               : DR_FAILED;
+  free(blocking);
+  free(record);
+  return status == DR_OK ? DR_OK : dr__err_nomem(err);
+}
+
+void dr__migrate_together_go(dr_pg_steps *steps) {
+  dr_migrate *self = steps->data;
+  dr_err err = DR_ERR_INIT;
+  if (!self->message.sql && compose(self, &err) != DR_OK) {
+    dr__migrate_fail(steps, &err);
+    return;
+  }
+  self->answered = 0;
+  dr__pg_steps_go(steps, &(dr_pg_step){.sql = self->message.sql,
+                                       .line = self->message.line,
+                                       .timeout_s = dr__migrate_left(self),
+                                       .on_answer = on_answer,
+                                       .next = on_done});
+}

@@ -1,0 +1,37 @@
+/* postgres/sql_world.h - what is known of the database while scripts are judged in order: what they
+ * created and changed before, and the caller's facts. Pure; one thread at a time. Used by hazards.c
+ * and the judges. Names are those of dr__tree_relation(). */
+#ifndef DR_POSTGRES_SQL_WORLD_H
+#define DR_POSTGRES_SQL_WORLD_H
+
+#include "postgres/hazards.h"
+
+/* True when memory was short for something that had to be noted. */
+bool dr__world_failed(const dr_sql_world *world);
+
+/* Things that scripts created: kind is "relation" (tables, views, indexes, sequences), "type",
+ * "function", "schema". A relation in a schema that was created counts, too. */
+void dr__world_create(dr_sql_world *world, const char *kind, const char *name);
+void dr__world_forget(dr_sql_world *world, const char *kind, const char *name);
+bool dr__world_created(const dr_sql_world *world, const char *kind, const char *name);
+
+typedef struct dr_sql_column {
+  bool added;    /* by one of the scripts */
+  bool required; /* NOT NULL, and known to be */
+  json_t *type;  /* fields of a TypeName; NULL: not known */
+} dr_sql_column;
+
+/* What is known of a column; its type is a new reference. */
+dr_sql_column dr__world_column(dr_sql_world *world, const char *relation, const char *column);
+void dr__world_set_column(dr_sql_world *world, const char *relation, const char *column,
+                          const dr_sql_column *known);
+
+/* Constraints that scripts added. `not_null` is the column of a CHECK (column IS NOT NULL), or "".
+ */
+void dr__world_add_constraint(dr_sql_world *world, const char *relation, const char *name,
+                              const char *not_null, bool valid);
+void dr__world_validate(dr_sql_world *world, const char *relation, const char *name);
+bool dr__world_has_constraint(const dr_sql_world *world, const char *relation, const char *name);
+bool dr__world_is_checked(const dr_sql_world *world, const char *relation, const char *column);
+
+#endif

@@ -1,0 +1,214 @@
+/* transfer_script.c - the shell texts that move one file on the target's side, and reading their
+ * answers. Pure C, any thread.
+ *
+ * The new file grows as .NAME.deployrun-HASH.part beside its destination, readable by its owner
+ * alone. HASH is the beginning of its SHA-256, so that a later run finds only what it can go on
+ * with. It is moved over the destination when all of it has arrived, its hash is right, its mode
+ * and owner are set, and it is on the disk. POSIX sh; the programs are those of coreutils or
+ * busybox.
+ */
+#include "transfer.h"
+
+#include "core/err.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Sets d, n and t for f, which a symbolic link is replaced by what it points to. $h12 is set
+ * before. Command substitution would drop line ends at the end of a name. */
+#define PLACES                                                                                     \
+  "LC_ALL=C; export LC_ALL; umask 077\n"                                                           \
+  "if [ -L \"$f\" ]; then f=$(readlink -f -- \"$f\" && echo x) || exit 24; f=${f%?x}; fi\n"        \
+  "case $f in */*) d=${f%/*}; d=${d:-/}; n=${f##*/} ;; *) d=.; n=$f ;; esac\n"                     \
+  "case $d in -*) d=./$d ;; esac\n"                                                                \
+  "t=$d/.$(printf %.200s \"$n\").deployrun-$h12.part\n"
+
+/* Sets m, i and o to mode, numbers and names of f. */
+#define OWNER                                                                                      \
+  "s=$(stat -c '%a %u:%g %U:%G' -- \"$f\") || exit 23\n"                                           \
+  "m=${s%% *}; s=${s#* }; i=${s%% *}; o=${s#* }\n"
+
+/* $1 size, $2 beginning of the hash, $3 "yes": missing folders will be made. p is the folder that
+ * there is. The old file is hashed only when its size is right. */
+const char dr__transfer_probe[] =
+    "size=$1; h12=$2; parents=$3\n" DR_TRANSFER_SUM PLACES
+    "[ -n \"$n\" ] && [ ! -d \"$f\" ] || exit 21\n"
+    "p=$d\n"
+    "while [ ! -d \"$p\" ]; do\n"
+    "  [ \"$parents\" = yes ] || exit 22\n"
+    "  [ ! -e \"$p\" ] || exit 22\n"
+    "  case $p in */*) p=${p%/*}; p=${p:-/} ;; *) p=. ;; esac\n"
+    "done\n"
+    "[ -w \"$p\" ] && [ -x \"$p\" ] || exit 23\n"
+    "if [ -f \"$f\" ]; then\n"
+    "  " OWNER "  s=$(wc -c <\"$f\" 2>/dev/null) || s=-1\n"
+    "  h=\n"
+    "  if [ \"$s\" -eq \"$size\" ]; then sum \"$f\" || exit 31; fi\n"
+    "  echo \"found $m $i $s $o\"\n"
+    "  echo \"hash $h\"\n"
+    "elif [ -e \"$f\" ]; then exit 24; fi\n"
+    "if [ -f \"$t\" ] && [ ! -L \"$t\" ]; then echo \"partial $(wc -c <\"$t\")\"; fi\n"
+    "set -- $(cd \"$p\" && df -Pk . 2>/dev/null | tail -n 1)\n"
+    "echo \"available ${4:-}\"\n"
+    "echo end\n";
+
+/* $1 size, $2 beginning of the hash, $3 hash, $4 bytes that are there already, $5 mode or "", $6
+ * owner or "", $7 mode when there is no old file, $8 "yes": make missing folders. Standard input:
+ * the rest of the file.
+ *
+ * A full disk must not stay full of what cannot be used; what was cut off is kept, to be gone on
+ * with. */
+const char dr__transfer_store[] =
+    "size=$1; h12=$2; hash=$3; have=$4; mode=$5; owner=$6; fresh=$7; parents=$8\n" DR_TRANSFER_SUM
+        PLACES "made=\n"
+    "if [ ! -d \"$d\" ]; then\n"
+    "  [ \"$parents\" = yes ] && (umask 022; mkdir -p -- \"$d\") || exit 22\n"
+    "fi\n"
+    "if [ \"$have\" -gt 0 ]; then\n"
+    "  [ -f \"$t\" ] && [ ! -L \"$t\" ] && [ \"$(wc -c <\"$t\")\" -eq \"$have\" ] || exit 29\n"
+    "else\n"
+    "  rm -f -- \"$d/.$(printf %.200s \"$n\").deployrun-\"????????????.part\n"
+    "  (set -C; : >\"$t\") || exit 23\n"
+    "fi\n"
+    "e=$(cat 2>&1 >>\"$t\") || {\n"
+    "  echo \"$e\" >&2\n"
+    "  case $e in *'No space'* | *quota*) rm -f -- \"$t\"; exit 25 ;; esac\n"
+    "  exit 26\n"
+    "}\n"
+    "[ \"$(wc -c <\"$t\")\" -ge \"$size\" ] || exit 27\n"
+    "sum \"$t\" || exit 31\n"
+    "if [ \"$h\" != \"$hash\" ]; then rm -f -- \"$t\"; exit 28; fi\n"
+    "if [ -e \"$f\" ]; then\n"
+    "  " OWNER "  mode=${mode:-$m}; owner=${owner:-$i}\n"
+    "fi\n"
+    "if [ -n \"$owner\" ] && [ \"$owner\" != \"$(stat -c %u:%g -- \"$t\")\" ]; then\n"
+    "  chown -- \"$owner\" \"$t\" || { rm -f -- \"$t\"; exit 30; }\n"
+    "fi\n"
+    "chmod \"${mode:-$fresh}\" \"$t\" || { rm -f -- \"$t\"; exit 30; }\n"
+    "sync \"$t\" 2>/dev/null || sync\n"
+    "[ ! -d \"$f\" ] || exit 21\n"
+    "mv -f -- \"$t\" \"$f\" || exit 23\n"
+    "sync \"$d\" 2>/dev/null || sync\n"
+    "exit 0\n";
+
+/* $1 mode or "", $2 owner or "". */
+const char dr__transfer_adjust[] = "[ -z \"$2\" ] || chown -- \"$2\" \"$f\" || exit 30\n"
+                                   "[ -z \"$1\" ] || chmod -- \"$1\" \"$f\" || exit 30\n"
+                                   "exit 0\n";
+
+/* Size, hash and mode of a file that is to be downloaded. */
+const char dr__transfer_facts[] =
+    "LC_ALL=C; export LC_ALL\n" DR_TRANSFER_SUM "[ ! -d \"$f\" ] || exit 21\n"
+    "[ -e \"$f\" ] || exit 32\n"
+    "[ -f \"$f\" ] || exit 24\n"
+    "[ -r \"$f\" ] || exit 23\n"
+    "f=$(readlink -f -- \"$f\" && echo x) || exit 32; f=${f%?x}\n" OWNER
+    "s=$(wc -c <\"$f\") || exit 23\n"
+    "sum \"$f\" || exit 31\n"
+    "echo \"found $m $i $s $o\"\n"
+    "echo \"hash $h\"\n"
+    "echo end\n";
+
+/* $1 size, $2 bytes that are there already: writes the rest. A file that grows meanwhile is cut
+ * where it was hashed. */
+const char dr__transfer_give[] = "case $f in -*) f=./$f ;; esac\n"
+                                 "if [ \"$2\" -eq 0 ]; then exec head -c \"$1\" \"$f\"; fi\n"
+                                 "tail -c \"+$(($2 + 1))\" \"$f\" | head -c \"$(($1 - $2))\"\n";
+
+/* The rest of a line that begins with the key and a space, in buffer; false when the line begins
+ * otherwise or the rest is too long. */
+static bool take(const char *line, const char *key, char *buffer, size_t size) {
+  size_t length = strlen(key);
+  if (strncmp(line, key, length) != 0 || line[length] != ' ') return false;
+  line += length + 1;
+  size_t rest = strcspn(line, "\n");
+  if (rest >= size) return false;
+  memcpy(buffer, line, rest);
+  buffer[rest] = '\0';
+  return true;
+}
+
+/* The next word of *at, in buffer; false when there is none or it is too long. */
+static bool word(const char **at, char *buffer, size_t size) {
+  *at += strspn(*at, " ");
+  size_t length = strcspn(*at, " ");
+  if (length == 0 || length >= size) return false;
+  memcpy(buffer, *at, length);
+  buffer[length] = '\0';
+  *at += length;
+  return true;
+}
+
+/* The rest of *at: a group may have a space in its name. */
+static bool rest_of(const char **at, char *buffer, size_t size) {
+  *at += strspn(*at, " ");
+  dr__copy_text(buffer, size, *at);
+  return **at != '\0' && strlen(*at) < size;
+}
+
+static bool number(const char *text, int64_t *out) {
+  char *end;
+  if (*text < '0' || *text > '9') return false;
+  long long value = strtoll(text, &end, 10);
+  *out = value;
+  return *end == '\0' || *end == ' ';
+}
+
+static bool is_hash(const char *text) {
+  return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
+}
+
+static bool read_found(const char *rest, dr_transfer_facts *facts) {
+  char size[24];
+  const char *at = rest;
+  facts->found = true;
+  return word(&at, facts->mode, sizeof facts->mode) && word(&at, facts->ids, sizeof facts->ids) &&
+         word(&at, size, sizeof size) && (number(size, &facts->size) || strcmp(size, "-1") == 0) &&
+         rest_of(&at, facts->owner, sizeof facts->owner) &&
+         strspn(facts->mode, "01234567") == strlen(facts->mode);
+}
+
+bool dr__transfer_read_facts(const char *text, dr_transfer_facts *facts) {
+  char rest[512];
+  int64_t kilobytes;
+  *facts = (dr_transfer_facts){.available = -1, .size = -1};
+  for (const char *line = text; *line != '\0';) {
+    if (strncmp(line, "end\n", 4) == 0) return true;
+    if (take(line, "found", rest, sizeof rest)) {
+      if (!read_found(rest, facts)) return false;
+    } else if (take(line, "hash", rest, sizeof rest)) {
+      if (is_hash(rest)) dr__copy_text(facts->sha256, sizeof facts->sha256, rest);
+    } else if (take(line, "partial", rest, sizeof rest)) {
+      if (!number(rest + strspn(rest, " "), &facts->partial)) return false;
+    } else if (take(line, "available", rest, sizeof rest)) {
+      if (number(rest, &kilobytes) && kilobytes < INT64_MAX / 1024)
+        facts->available = kilobytes * 1024;
+    } else {
+      return false;
+    }
+    line += strcspn(line, "\n");
+    line += *line == '\n';
+  }
+  return false;
+}
+
+/* True when `wanted` (up to `length` bytes) is one of the two. */
+static bool is_one(const char *wanted, size_t length, const char *a, size_t a_length, const char *b,
+                   size_t b_length) {
+  return (length == a_length && strncmp(wanted, a, length) == 0) ||
+         (length == b_length && strncmp(wanted, b, length) == 0);
+}
+
+bool dr__transfer_owned(const dr_transfer_facts *facts, const char *wanted) {
+  size_t user = strcspn(wanted, ":"), id = strcspn(facts->ids, ":"),
+         name = strcspn(facts->owner, ":");
+  if (user > 0 && !is_one(wanted, user, facts->ids, id, facts->owner, name)) return false;
+  if (wanted[user] == '\0') return true;
+  const char *group = wanted + user + 1, *ids = facts->ids + id, *names = facts->owner + name;
+  if (*ids != ':' || *names != ':') return false;
+  return is_one(group, strlen(group), ids + 1, strlen(ids + 1), names + 1, strlen(names + 1));
+}
+
+bool dr__transfer_same_mode(const char *a, const char *b) {
+  return strtoul(a, NULL, 8) == strtoul(b, NULL, 8);
+}

@@ -1,0 +1,68 @@
+/* cli/signals.c - signal handlers of the command (signals.h). The library installs none; here, and
+ * only here, they are. The handler runs on any thread at any moment: it touches atomics, calls
+ * dr_cancel() and write(), no more. */
+#include "signals.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+volatile sig_atomic_t cli_interrupts;
+
+static _Atomic(dr_runtime *) running;
+static volatile sig_atomic_t output;
+static volatile sig_atomic_t new_line;
+static volatile sig_atomic_t dry;
+
+enum { SIGNALS = 3 };
+static const int signals[SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
+static struct sigaction before[SIGNALS];
+
+static const char first_run[] =
+    "Interrupted: stopping, undoing … press Ctrl-C again to stop at once\n";
+static const char first_dry[] = "Interrupted: stopping; nothing was changed\n";
+static const char second[] = "Stopping at once; press Ctrl-C once more if this hangs\n";
+
+static void say(const char *text) {
+  ssize_t ignored = 0;
+  if (new_line) ignored += write(output, "\n", 1);
+  ignored += write(output, text, strlen(text));
+  (void)ignored;
+}
+
+static void on_signal(int number) {
+  int saved = errno;
+  dr_runtime *rt = atomic_load(&running);
+  int count = cli_interrupts + 1;
+  cli_interrupts = count;
+  if (count > 2 || rt == NULL) {
+    (void)signal(number, SIG_DFL);
+    (void)raise(number);
+  } else {
+    say(count == 2 ? second : dry ? first_dry : first_run);
+    dr_cancel(rt);
+  }
+  errno = saved;
+}
+
+void cli_signals_begin(dr_runtime *rt, const cli_signal_options *options) {
+  struct sigaction action = {.sa_handler = on_signal};
+  (void)sigemptyset(&action.sa_mask);
+  for (size_t i = 0; i < SIGNALS; i++) (void)sigaddset(&action.sa_mask, signals[i]);
+  cli_interrupts = 0;
+  output = options->fd;
+  new_line = options->live;
+  dry = options->dry_run;
+  atomic_store(&running, rt);
+  for (size_t i = 0; i < SIGNALS; i++) {
+    (void)sigaction(signals[i], NULL, &before[i]);
+    bool spared = signals[i] == SIGHUP && before[i].sa_handler == SIG_IGN;
+    if (!spared) (void)sigaction(signals[i], &action, NULL);
+  }
+}
+
+void cli_signals_end(void) {
+  for (size_t i = 0; i < SIGNALS; i++) (void)sigaction(signals[i], &before[i], NULL);
+  atomic_store(&running, NULL);
+}

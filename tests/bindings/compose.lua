@@ -1,0 +1,81 @@
+-- compose.lua - the verbs of a compose stack against the compose that this machine has. Started by compose.sh, which
+-- makes the folder `stack`; needs the image deployrun-test/base:1 of the testbed.
+local spec = require "spec"
+
+local project = "deployrun-composespec"
+local image = "deployrun-composespec/api"
+
+-- The testbed's image with a file of its own, under two names.
+local function build(here, version)
+  here:run(("printf 'FROM deployrun-test/base:1\\nRUN echo %s > /version\\n' | docker build -q -t %s:%s -"):format(
+    version, image, version), { quiet = true })
+end
+
+local function clear(here)
+  here:run(("docker ps -aq --filter label=com.docker.compose.project=%s | xargs -r docker rm -f >/dev/null; " ..
+    "docker network rm %s_default >/dev/null 2>&1; docker volume rm -f %s_media >/dev/null; " ..
+    "docker rmi -f %s:1 %s:2 %s:now deployrun-rollback/%s:api deployrun-rollback/%s:worker >/dev/null 2>&1; true")
+    :format(project, project, project, image, image, image, project, project), { quiet = true })
+end
+
+return spec.recipe("compose", {
+  { "the configuration is read", function(t, here)
+    clear(here)
+    build(here, 1)
+    here:docker():tag(image .. ":1", image .. ":now")
+    local stack = t.facts
+    local config = stack:config()
+    t.equal(config.services.api and config.services.api.image, image .. ":now")
+    t.equal(table.concat(config.volumes, " "), "media")
+    t.fails("compose.no_such_service", stack.scale, stack, "nothing", 2)
+  end },
+  { "a stack comes up, is scaled, stopped, started, killed and taken down", function(t)
+    local stack = t.facts
+    stack:up()
+    t.equal(#stack:ps("api"), t.real and 1 or 0)
+    t.equal(stack:exec("api", { "cat", "/version" }).stdout, t.real and "1\n" or "")
+    t.equal(stack:run("worker", "echo one-off").stdout, t.real and "one-off\n" or "")
+    t.equal(stack:wait_log("api", "^version [0-9]+", { within = 20 }).line, t.real and "version 1" or "")
+    t.matches(stack:logs("api"), "version 1")
+    stack:scale("worker", 2)
+    t.equal(#stack:ps("worker"), t.real and 2 or 0)
+    stack:scale("worker", 1)
+    t.equal(#stack:ps("worker"), t.real and 1 or 0)
+    stack:kill("worker", { signal = "TERM" })
+    t.equal(t.real and #stack:ps("worker") or 0, 0)
+    stack:start("worker")
+    stack:stop("worker", { grace = 1 })
+    stack:restart("worker", { grace = 1 })
+    t.equal(#stack:ps("worker"), t.real and 1 or 0)
+  end },
+  { "a service is made anew of another image, and recorded for a rollback", function(t, here)
+    build(here, 2)
+    local stack = t.facts
+    local first = stack.docker:image(image .. ":1").id
+    stack:recreate("api", { image = image .. ":2", healthy_within = 20 })
+    t.equal(stack:exec("api", { "cat", "/version" }).stdout, t.real and "2\n" or "")
+    t.equal(stack:previous_image("api"), first)
+    stack:recreate("api", { image = stack:previous_image("api"), healthy_within = 20 })
+    t.equal(stack:exec("api", { "cat", "/version" }).stdout, t.real and "1\n" or "")
+  end },
+  { "an image that does not run gives way to the one before", function(t, here)
+    here:run(("printf 'FROM scratch\\nENV broken=1\\n' | docker build -q -t %s:2 -"):format(image), { quiet = true })
+    local stack = t.facts
+    local ok = pcall(stack.recreate, stack, "api", { image = image .. ":2", healthy_within = 20 })
+    t.equal(ok, not t.real)
+    t.equal(stack:exec("api", { "cat", "/version" }).stdout, t.real and "1\n" or "")
+  end },
+  { "replace records what ran before, and prune leaves it", function(t, here)
+    build(here, 2)
+    local stack = t.facts
+    stack.docker:tag(image .. ":2", image .. ":now")
+    local first = stack.docker:image(image .. ":1").id
+    stack:replace("api", { healthy_within = 20, grace = 1 })
+    stack:replace("worker", { healthy_within = 20, grace = 1 })
+    stack.docker:remove_image(image .. ":1")
+    stack.docker:prune { repository = image, keep = 0, tagged = true }
+    t.equal(stack:previous_image("api"), first)
+    stack:down { volumes = true }
+    clear(here)
+  end },
+}, function(here) return here:compose { dir = "stack", project = project } end)

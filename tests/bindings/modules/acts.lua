@@ -1,0 +1,2 @@
+-- acts.lua - wants to act while it is loaded.
+return host("local")

@@ -1,0 +1,2 @@
+-- broken.lua - fails while it is loaded.
+error("broken on purpose")

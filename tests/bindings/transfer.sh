@@ -1,0 +1,494 @@
+#!/bin/sh
+# transfer.sh - uploads, downloads and syncs over SSH, and what goes wrong in the middle of them: connections that are
+# cut or go dark, full disks, kills. An sshd of its own, in a network namespace of its own, is the target; without root
+# the network is this machine's, and what needs a namespace is left out.
+set -eu
+work=$(mktemp -d /tmp/transfer-test.XXXXXX)
+space=
+address=127.0.0.1
+pids=
+started=
+
+fail() { echo "transfer.sh: $*" >&2; [ ! -f "$work/out" ] || cat "$work/out" >&2; exit 1; }
+say() { printf '== %s\n' "$*"; }
+
+tear_down() {
+  # shellcheck disable=SC2086 # a list
+  [ -z "$pids$started" ] || kill -KILL $pids $started 2>/dev/null || true
+  # Sessions whose network went dark wait for ever.
+  [ -z "$space" ] || ip netns pids "$space" | xargs -r kill -KILL 2>/dev/null || true
+  for disk in small medium; do
+    ! mountpoint -q "$work/$disk" || umount "$work/$disk" || umount -l "$work/$disk"
+  done
+  [ -z "$space" ] || ip netns del "$space" 2>/dev/null || true
+  rm -rf "$work"
+}
+trap tear_down EXIT
+trap 'exit 130' INT TERM
+
+# until_true SECONDS COMMAND…: waits for a condition.
+until_true() {
+  tries=$(($1 * 20))
+  shift
+  until "$@"; do
+    tries=$((tries - 1))
+    [ $tries -gt 0 ] || fail "did not become true: $*"
+    sleep 0.05
+  done
+}
+
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+make_cable() {
+  number=$(($$ % 250))
+  ip netns add "deployrun-transfer-$number" || return 1
+  space=deployrun-transfer-$number
+  ip link add "drtr$number" type veth peer name far netns "$space"
+  ip addr add "10.214.$number.1/30" dev "drtr$number"
+  ip link set "drtr$number" up
+  ip -n "$space" addr add "10.214.$number.2/30" dev far
+  ip -n "$space" link set far up
+  ip -n "$space" link set lo up
+  address=10.214.$number.2
+}
+# dark A, dark D: begins to drop every packet without a word, and ends it.
+dark() { for chain in INPUT OUTPUT; do ip netns exec "$space" iptables "-$1" $chain -j DROP; done; }
+
+# The home is the test's own: what a person's shell does at the beginning of each command takes its time.
+start_sshd() {
+  port=$(free_port)
+  cat >"$work/sshd.conf" <<END
+Port $port
+HostKey $work/host_key
+PidFile none
+AuthorizedKeysFile $work/key.pub
+PermitRootLogin yes
+StrictModes no
+UsePAM no
+SetEnv HOME=$work
+UseDNS no
+END
+  [ "$(id -u)" != 0 ] || mkdir -p /run/sshd
+  if [ -n "$space" ]; then
+    ip netns exec "$space" /usr/sbin/sshd -D -e -f "$work/sshd.conf" >"$work/sshd.log" 2>&1 &
+  else
+    /usr/sbin/sshd -D -e -f "$work/sshd.conf" >"$work/sshd.log" 2>&1 &
+  fi
+  pids="$pids $!"
+  until_true 10 scan "$port"
+}
+scan() { ssh-keyscan -T 1 -p "$1" "$address" 2>/dev/null | grep . >"$work/known_hosts"; }
+
+config() {
+  cat >"$work/config" <<END
+Host host1
+  HostName $1
+  Port $2
+  User $(id -un)
+  IdentityFile $work/key
+  UserKnownHostsFile $3
+END
+}
+
+ssh-keygen -q -t ed25519 -N '' -f "$work/key"
+ssh-keygen -q -t ed25519 -N '' -f "$work/host_key"
+[ "$(id -u)" != 0 ] || make_cable || say "no network namespace here"
+mkdir "$work/small" "$work/medium"
+# Before sshd begins: what is mounted later is not seen from its namespace.
+if [ -n "$space" ]; then
+  mount -t tmpfs -o size=16m tmpfs "$work/small"
+  mount -t tmpfs -o size=36m tmpfs "$work/medium"
+fi
+start_sshd
+config "$address" "$port" "$work/known_hosts"
+
+mkdir "$work/there"
+cat >"$work/up.lua" <<'LUA'
+return recipe { name = "up", params = { from = param.path { required = true }, to = param.path { required = true },
+    config = param.path { required = true }, attempts = param.int { default = 3 },
+    wait = param.int { default = 20 } },
+  run = function(p)
+    local there = host { "host1", config = p.config, keepalive = 1, connect_timeout = p.wait }
+    local result = there:upload(p.from, p.to, { attempts = p.attempts })
+    log(("changed=%s sent=%d resumed_from=%d attempts=%d"):format(result.changed, result.sent, result.resumed_from,
+      result.attempts))
+  end }
+LUA
+
+# begin_upload [OPTION…]: in the background; its process is $run.
+begin_upload() {
+  "$DEPLOYRUN" "$work/up.lua" from="$work/big" to="$to" config="$work/config" "$@" >"$work/out" 2>&1 &
+  run=$!
+  started=$run
+}
+end_upload() {
+  status=0
+  wait "$run" || status=$?
+  started=
+}
+upload() {
+  begin_upload
+  end_upload
+}
+says() { grep -q -- "$1" "$work/out" || fail "not said: $1"; }
+is_whole() { cmp -s "$work/big" "$to" || fail "the file did not arrive whole"; }
+is_old() { [ "$(cat "$to")" = old ] || fail "the old file was touched"; }
+partial() { ls "$(dirname "$to")"/.*.deployrun-*.part 2>/dev/null; }
+size_of_partial() { wc -c <"$(partial)"; }
+
+# The process that writes the partial file.
+find_writer() {
+  # shellcheck disable=SC2012 # a table of links
+  writer=$(ls -l /proc/[0-9]*/fd/1 2>/dev/null | sed -n "s|.* /proc/\([0-9]*\)/fd/1 -> $work/.*[.]part\$|\1|p" | tail -n 1)
+  [ -n "$writer" ] && part=$(partial) && [ -s "$part" ]
+}
+# hold: lets an upload come to its middle and stand still there.
+hold() {
+  until_true 20 find_writer
+  kill -STOP "$writer"
+  held=$writer
+  pids="$pids $held"
+}
+
+fresh() {
+  to=$work/there/$1
+  echo old >"$to"
+  rm -f "$work"/there/.*.part
+}
+
+cat >"$work/sync.lua" <<'LUA'
+return recipe { name = "sync", params = { work = param.path { required = true }, attempts = param.int { default = 3 },
+    wait = param.int { default = 20 },
+    path = param.string { default = "/usr/bin:/bin:/usr/sbin" } },
+  run = function(p)
+    local there = host { "host1", config = p.work .. "/config", keepalive = 1, connect_timeout = p.wait }
+    local result = there:env { PATH = p.path }:sync(p.work .. "/tree", p.work .. "/synced", { delete = true, attempts = p.attempts })
+    log(("sent=%d bytes=%d resumed_from=%d attempts=%d"):format(result.sent, result.bytes, result.resumed_from,
+      result.attempts))
+  end }
+LUA
+begin_sync() {
+  "$DEPLOYRUN" "$work/sync.lua" work="$work" "$@" >"$work/out" 2>&1 &
+  run=$!
+  started=$run
+}
+# On the path of a sync, a tar that is given so many bytes of its archive and then none while the hold is on.
+mkdir "$work/held"
+cat >"$work/held/tar" <<END
+#!/bin/sh
+cd "$work/held"
+echo \$PPID >owner
+{
+  /bin/dd bs=65536 count="\$(cat blocks)" iflag=fullblock 2>/dev/null
+  : >reached
+  while [ -e hold ]; do sleep 0.05; done
+  exec /bin/cat
+} | { cd - >/dev/null && exec \$(cat "$work/held/real") "\$@"; }
+END
+chmod 755 "$work/held/tar"
+usual_path=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+# hold_sync BLOCKS [OPTION…]: begins a sync that comes so far, in blocks of 64 KiB, and stands still there.
+hold_sync() {
+  echo "$1" >"$work/held/blocks"
+  [ -e "$work/held/real" ] || echo /bin/tar >"$work/held/real"
+  rm -f "$work/held/reached"
+  : >"$work/held/hold"
+  shift
+  begin_sync path="$work/held:$usual_path" "$@"
+  until_true 30 test -e "$work/held/reached"
+}
+# What was held comes to its end.
+let_go() {
+  rm "$work/held/hold"
+  until_true 20 test ! -e "/proc/$(cat "$work/held/owner")"
+}
+# What has arrived of a sync that was cut off, in bytes.
+size_of_left() { find "$work"/synced/.deployrun-sync.*/new "$work"/synced/.deployrun-sync.*/rest -type f -exec cat {} + \
+  2>/dev/null | wc -c; }
+old_tree() {
+  rm -rf "$work/synced"
+  mkdir -p "$work/synced/sub"
+  echo old >"$work/synced/a"
+  echo gone >"$work/synced/sub/gone"
+}
+is_old_tree() {
+  [ "$(cat "$work/synced/a" "$work/synced/sub/gone")" = "$(printf 'old\ngone')" ] || fail "the old files were touched"
+  [ "$(cd "$work/synced" && find . -path './.deployrun-sync.*' -prune -o -type f -print | wc -l)" = 2 ] ||
+    fail "a new file is in its place already"
+}
+is_new_tree() {
+  diff -r --no-dereference "$work/tree" "$work/synced" >/dev/null || fail "the folder is not as it should be"
+  [ "$(stat -c %a "$work/synced/big" "$work/synced/sub/b")" = "$(printf '640\n755')" ] || fail "the modes are others"
+}
+
+say "the specs over OpenSSH"
+for spec in transfer sync; do
+  SPEC_SSH_CONFIG=$work/config SPEC_FOLDER=$work "$DEPLOYRUN" "$DEPLOYRUN_SOURCE_DIR/tests/bindings/$spec.lua" \
+    >"$work/out" 2>&1 || fail "$spec over SSH"
+done
+
+head -c 25165824 /dev/urandom >"$work/big"
+
+# watch_memory: runs an upload to its end; sets highest to the most memory it had, in KiB.
+watch_memory() {
+  begin_upload
+  highest=0
+  while kill -0 "$run" 2>/dev/null; do
+    now=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$run/status" 2>/dev/null || true)
+    [ -z "$now" ] || highest=$now
+    sleep 0.02
+  done
+  end_upload
+  [ "$status" = 0 ] || fail "exit status $status"
+  is_whole
+}
+
+say "memory stays flat"
+ASAN_OPTIONS="${ASAN_OPTIONS:-}${ASAN_OPTIONS:+:}quarantine_size_mb=1"
+export ASAN_OPTIONS
+mv "$work/big" "$work/kept"
+head -c 1000000 "$work/kept" >"$work/big"
+fresh little
+watch_memory
+little=$highest
+mv "$work/kept" "$work/big"
+fresh memory
+watch_memory
+[ $((highest - little)) -lt 16000 ] || fail "24 MiB took $((highest - little)) KiB more memory than 1 MB"
+
+say "a session that is killed in the middle is made again, and only the rest is sent"
+fresh killed
+begin_upload
+hold
+session=$(ps -o ppid= -p "$(ps -o ppid= -p "$held" | tr -d ' ')" | tr -d ' ')
+while [ "$(cat "/proc/$session/comm")" != sshd ]; do session=$(ps -o ppid= -p "$session" | tr -d ' '); done
+kill -KILL "$session" "$held"
+end_upload
+[ "$status" = 0 ] || fail "exit status $status"
+is_whole
+says 'attempts=2'
+! grep -q 'resumed_from=0 ' "$work/out" || fail "it began from nothing"
+
+say "a file that changes while it is sent replaces nothing"
+fresh changing
+cp "$work/big" "$work/kept"
+begin_upload
+hold
+printf changed | dd of="$work/big" bs=1 seek=25000000 conv=notrunc 2>/dev/null
+kill -CONT "$held"
+end_upload
+[ "$status" = 1 ] || fail "exit status $status"
+says 'transfer.changed'
+is_old
+[ -z "$(partial)" ] || fail "what was no use was kept"
+mv "$work/kept" "$work/big"
+
+say "Ctrl-C in the middle leaves the old file"
+fresh cancelled
+begin_upload
+hold
+kill -INT "$run"
+kill -CONT "$held"
+end_upload
+[ "$status" = 130 ] || fail "exit status $status"
+is_old
+
+say "so does kill -9, and the next run goes on"
+fresh crashed
+begin_upload
+hold
+had=$(size_of_partial)
+kill -KILL "$run"
+end_upload
+is_old
+kill -KILL "$held" 2>/dev/null || true
+until_true 5 test ! -e "/proc/$held"
+[ "$had" -gt 0 ] || fail "nothing had arrived"
+upload
+[ "$status" = 0 ] || fail "exit status $status"
+is_whole
+! grep -q 'resumed_from=0 ' "$work/out" || fail "it began from nothing"
+upload
+says 'changed=false sent=0'
+
+mkdir -p "$work/tree/sub"
+head -c 1000000 "$work/big" >"$work/tree/a"
+head -c 6000000 "$work/big" >"$work/tree/big"
+chmod 640 "$work/tree/big"
+head -c 2000000 "$work/big" | tail -c 1000000 >"$work/tree/sub/b"
+chmod 755 "$work/tree/sub/b"
+ln -s ../a "$work/tree/sub/link"
+
+# kill_sync BLOCKS [OPTION…]: kills a sync that has come so far.
+kill_sync() {
+  hold_sync "$@"
+  kill -KILL "$run"
+  end_upload
+  let_go
+}
+# sync_now [OPTION…]: a sync that ends well.
+sync_now() {
+  begin_sync "$@"
+  end_upload
+  [ "$status" = 0 ] || fail "exit status $status"
+  is_new_tree
+}
+
+say "a sync that is killed twice is gone on with twice"
+old_tree
+kill_sync 60
+first=$(size_of_left)
+is_old_tree
+kill_sync 20
+second=$(size_of_left)
+[ "$second" -gt "$first" ] || fail "$second bytes are there, after $first"
+is_old_tree
+sync_now
+says "sent=4 bytes=8000000 resumed_from=$second attempts=1"
+sync_now
+says 'sent=0 bytes=0 resumed_from=0'
+
+say "what was damaged meanwhile is sent anew"
+old_tree
+kill_sync 60
+printf damaged | dd of="$(echo "$work"/synced/.deployrun-sync.*/new/a)" bs=1 seek=1000 conv=notrunc 2>/dev/null
+sync_now
+says 'resumed_from=0 attempts=2'
+
+if [ -x /bin/busybox ]; then
+  say "so it is with the programs of busybox"
+  mkdir "$work/busybox"
+  for name in $(/bin/busybox --list); do ln -s /bin/busybox "$work/busybox/$name"; done
+  old_tree
+  usual_path=$work/busybox
+  echo /bin/busybox tar >"$work/held/real"
+  kill_sync 60
+  first=$(size_of_left)
+  is_old_tree
+  sync_now path="$work/busybox"
+  says "resumed_from=$first attempts=1"
+  usual_path=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+  echo /bin/tar >"$work/held/real"
+fi
+
+if [ -n "$space" ]; then
+  say "a network that goes dark in the middle of a sync: the old files are whole, then only what is missing is sent"
+  old_tree
+  hold_sync 60 attempts=2 wait=5
+  dark A
+  end_upload
+  [ "$status" = 1 ] || fail "exit status $status"
+  grep -qE 'ssh.(connection_lost|timeout|connect)' "$work/out" || fail "no such code"
+  says 'only what is missing is sent'
+  is_old_tree
+  dark D
+  left=$(size_of_left)
+  [ "$left" -gt 1000000 ] || fail "$left bytes had arrived"
+  sync_now # the one that hangs is still there
+  says "resumed_from=$left attempts=1"
+  let_go
+
+  say "a network that goes dark in the middle: an end within its bound, the old file whole, then only the rest"
+  fresh dark
+  begin_upload attempts=2 wait=5
+  hold
+  dark A
+  began=$(date +%s)
+  end_upload
+  [ "$status" = 1 ] || fail "exit status $status"
+  [ $(($(date +%s) - began)) -le 30 ] || fail "it took $(($(date +%s) - began)) s"
+  grep -qE 'ssh.(connection_lost|timeout|connect)' "$work/out" || fail "no such code"
+  says 'the old file is whole'
+  is_old
+  kill -KILL "$held"
+  dark D
+  had=$(size_of_partial)
+  upload
+  [ "$status" = 0 ] || fail "exit status $status"
+  is_whole
+  says "sent=$((25165824 - had)) resumed_from=$had attempts=1"
+
+  say "a network that comes back is used again within the same run"
+  fresh back
+  begin_upload attempts=6 wait=5 --json
+  hold
+  dark A
+  until_true 20 grep -q '"attempt 2: ' "$work/out"
+  kill -KILL "$held"
+  dark D
+  end_upload
+  [ "$status" = 0 ] || fail "exit status $status"
+  is_whole
+  grep -qE '"event":"progress".*"bytes":[0-9]+,"total":25165824,"rate":[0-9.]+' "$work/out" || fail "no progress is told"
+
+  say "a disk that is too small, or becomes full in the middle"
+  to=$work/small/file
+  echo old >"$to"
+  upload
+  [ "$status" = 1 ] || fail "exit status $status"
+  says 'transfer.no_space'
+  is_old
+  [ -z "$(partial)" ] || fail "something was begun"
+  to=$work/medium/file
+  echo old >"$to"
+  begin_upload
+  hold
+  head -c 36000000 /dev/zero >"$work/medium/filler" || true
+  kill -CONT "$held"
+  end_upload
+  [ "$status" = 1 ] || fail "exit status $status"
+  says 'transfer.no_space'
+  is_old
+  [ -z "$(partial)" ] || fail "the full disk was left full"
+
+  say "a disk that becomes full in the middle of a sync"
+  rm -rf "$work/synced" "$work/medium/"*
+  mkdir "$work/medium/synced"
+  ln -s medium/synced "$work/synced"
+  echo old >"$work/synced/a"
+  mkdir "$work/synced/sub"
+  echo gone >"$work/synced/sub/gone"
+  hold_sync 60
+  head -c 36000000 /dev/zero >"$work/medium/filler" || true
+  let_go
+  end_upload
+  [ "$status" = 1 ] || fail "exit status $status"
+  says 'transfer.no_space'
+  is_old_tree
+  [ -z "$(ls -d "$work"/synced/.deployrun-sync.* 2>/dev/null)" ] || fail "the full disk was left full"
+  rm "$work/medium/filler"
+  begin_sync
+  end_upload
+  [ "$status" = 0 ] || fail "exit status $status"
+  diff -r --no-dereference "$work/tree" "$work/medium/synced" || fail "the folder is not as it should be"
+
+  say "sudo, owners and what is not allowed"
+  if command -v sudo >/dev/null && id nobody >/dev/null 2>&1; then
+    chmod 711 "$work"
+    TEST_TOKEN=abcdefgh SPEC_SSH_CONFIG=$work/config SPEC_FOLDER=$work "$DEPLOYRUN" \
+      "$DEPLOYRUN_SOURCE_DIR/tests/bindings/transfer_sudo.lua" >"$work/out" 2>&1 || fail "files by sudo"
+    ! grep -rq abcdefgh "$XDG_STATE_HOME" || fail "the secret is in a journal"
+  fi
+
+  if command -v dropbear >/dev/null && unshare -m true 2>/dev/null; then
+    say "dropbear"
+    mkdir -p "$work/home/.ssh" && chmod 700 "$work/home" "$work/home/.ssh"
+    cp "$work/key.pub" "$work/home/.ssh/authorized_keys"
+    dropbearkey -t ed25519 -f "$work/dropbear_key" >/dev/null 2>&1
+    port=$(free_port)
+    address=127.0.0.1
+    # shellcheck disable=SC2016 # the inner shell's
+    unshare -m sh -c 'mount --bind "$1/home" ~root && exec dropbear -F -E -r "$1/dropbear_key" -p "127.0.0.1:$2" \
+      -P "$1/pid"' sh "$work" "$port" >"$work/dropbear.log" 2>&1 &
+    pids="$pids $!"
+    until_true 10 scan "$port"
+    config "$address" "$port" "$work/known_hosts"
+    SPEC_SSH_CONFIG=$work/config SPEC_FOLDER=$work "$DEPLOYRUN" "$DEPLOYRUN_SOURCE_DIR/tests/bindings/sync.lua" \
+      >"$work/out" 2>&1 || fail "sync over dropbear"
+    fresh dropbear
+    upload
+    [ "$status" = 0 ] || fail "exit status $status"
+    is_whole
+  fi
+fi
+say "all is well"

@@ -1,0 +1,175 @@
+#!/bin/sh
+# alloc_control.sh - the sweep of alloc_sweep.sh over the bindings that control what runs on a server: Docker, compose,
+# swarm, git, processes, systemd, gunicorn. The engine and git are real; compose, systemctl and gunicorn are programs that
+# answer as the real ones do, because here they are started some hundred times. Argument: the library that makes allocations fail.
+#
+# Some allocations of each recipe, spread over all; DEPLOYRUN_WHOLE_SWEEP=1 takes every one, for hours.
+set -eu
+library=$1
+[ -f "$library" ] || { echo "FAILED: there is no $library"; exit 1; }
+if ldd "$DEPLOYRUN" | grep -qE 'lib(a|t)san'; then
+  echo "left out: this build has a sanitizer's malloc"
+  exit 0
+fi
+me=deployrun-alloc-$$
+image=deployrun-test/base:1
+master=
+end() {
+  [ -z "$master" ] || kill "$master" 2>/dev/null || true
+  docker ps -aq --filter "label=$me" | xargs -r docker rm -f >/dev/null
+  docker network ls -q --filter "name=$me" | xargs -r docker network rm >/dev/null
+}
+trap end EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# sweep LABEL STEP ARGUMENT…: every STEP-th allocation of a run of the command, which does all when none fails.
+sweep() {
+  label=$1
+  step=${DEPLOYRUN_WHOLE_SWEEP:-$2}
+  shift 2
+  "$DEPLOYRUN" "$@" >out 2>&1 || { echo "FAILED: $label, with all its memory"; cat out; exit 1; }
+  FAIL_STEP=$step FAIL_ROW=2 LD_PRELOAD=$library "$DEPLOYRUN" "$@" >out || { echo "FAILED: $label"; cat out; exit 1; }
+  grep -q '^ok up to' out || { echo "FAILED: $label: nothing was swept"; exit 1; }
+  echo "$label: $(sort -n out | tail -n 1)"
+}
+
+mkdir -p bin project
+docker=$(command -v docker)
+cat >bin/docker <<END
+#!/bin/sh
+case \$* in
+  "compose version --short") echo 2.24.5 ;;
+  "compose "*" config") printf 'name: shop\nservices:\n  api:\n    image: $image\n    ports: ["80:80"]\n' ;;
+  "compose "*) echo done ;;
+  *) exec "$docker" "\$@" ;;
+esac
+END
+cat >bin/systemctl <<'END'
+#!/bin/sh
+case $* in
+  *show*) printf 'Id=app.service\nNames=app.service\nLoadState=loaded\nActiveState=active\nSubState=running\nType=simple\nMainPID=%s\nNRestarts=0\nResult=success\nCanReload=yes\nInvocationID=0123456789abcdef0123456789abcdef\n' $$ ;;
+esac
+END
+# A master with one worker, which HUP replaces.
+cat >bin/gunicorn <<'END'
+#!/usr/bin/python3
+import os, signal, sys
+
+if "--check-config" in sys.argv: sys.exit()
+signals = {signal.SIGHUP, signal.SIGTERM}
+signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+for number in signals: signal.signal(number, lambda *_: None)
+received = signal.SIGHUP
+while received == signal.SIGHUP:
+    worker = os.fork()
+    while worker == 0: signal.pause()
+    received = signal.sigwait(signals)
+    os.kill(worker, signal.SIGKILL)
+    os.wait()
+END
+chmod +x bin/docker bin/systemctl bin/gunicorn
+PATH=$PWD/bin:$PATH
+
+docker run -d --init --name "$me" --label "$me" "$image" sleep 1000 >/dev/null
+cat >docker.lua <<LUA
+return recipe { name = "docker", run = function()
+  local docker = host("local"):docker()
+  docker:info()
+  docker:containers { labels = { ["$me"] = "" }, all = true }
+  docker:inspect("$me")
+  docker:image("$image")
+  docker:images()
+  docker:networks()
+  docker:logs("$me", { tail = 3 })
+  docker:top("$me")
+  docker:stats("$me")
+  docker:events { since = 1, until_ = 2 }
+  docker:exec("$me", { "true" })
+  docker:network_create("$me-net")
+  docker:tag("$image", "$me:tag")
+  docker:remove_image("$me:tag")
+  docker:wait_running("$me", { settled = 0 })
+  pcall(docker.pull, docker, "127.0.0.1:1/none:1")
+  pcall(docker.wait_log, docker, "$me", "never", { within = 0.05 })
+end }
+LUA
+cat >containers.lua <<LUA
+return recipe { name = "containers", run = function()
+  local docker = host("local"):docker()
+  local fields = { image = "$image", init = true, labels = { ["$me"] = "" }, ports = { "127.0.0.1::80" },
+    env = { A = "b" }, volumes = { "/tmp:/mnt:ro" }, command = { "true" } }
+  docker:oneoff(fields)
+end }
+LUA
+# Two runs at a time, of which each needs a name of its own.
+cat >replaced.lua <<LUA
+return recipe { name = "replaced", run = function()
+  local here = host("local")
+  local docker = here:docker()
+  local name = "$me-" .. here:read { "sh", "-c", "echo \$PPID" }
+  local fields = { image = "$image", name = name, init = true, labels = { ["$me"] = "" }, command = { "sleep", "1000" } }
+  docker:run(fields)
+  fields.env, fields.steady = { A = "b" }, 0
+  docker:replace(fields)
+  docker:remove(name, { force = true })
+end }
+LUA
+cat >compose.lua <<LUA
+return recipe { name = "compose", run = function()
+  local stack = host("local"):compose { dir = "project", project = "$me" }
+  stack:build()
+  stack:up { services = { "api" }, scale = { api = 2 } }
+  stack:scale("api", 1)
+  stack:logs("api")
+  stack:kill("api", { signal = "HUP" })
+  stack:down()
+  local swarm = host("local"):swarm()
+  swarm:info()
+  pcall(swarm.services, swarm)
+  pcall(swarm.converge, swarm, "none", { within = 0.1 })
+end }
+LUA
+rm -rf origin work # of an earlier run
+git init -q -b main origin
+git -C origin -c user.name=t -c user.email=t@example.com commit -q --allow-empty -m first
+git clone -q origin work
+cat >git.lua <<'LUA'
+return recipe { name = "git", run = function()
+  local code = host("local"):git("work")
+  code:status()
+  code:head()
+  code:log(nil, nil, { limit = 3 })
+  code:fetch()
+  code:pull()
+  code:tag("v1")
+  local mine = git.open("work")
+  mine:status()
+  mine:log(nil, nil, { limit = 3 })
+end }
+LUA
+cat >units.lua <<'LUA'
+return recipe { name = "units", run = function()
+  local here = host("local")
+  local unit = here:systemd("app")
+  unit:status()
+  unit:restart { settled = 0 }
+  here:processes { name = "sh" }
+  pcall(here.gunicorn, here, {})
+end }
+LUA
+cat >reload.lua <<'LUA'
+return recipe { name = "reload", run = function()
+  host("local"):gunicorn("app"):reload { settled = 0, within = 5 }
+end }
+LUA
+mkdir -p app
+(cd app && exec "$OLDPWD/bin/gunicorn") &
+master=$!
+sweep 'containers, images, networks' 997 docker.lua
+sweep 'a one-off container' 499 containers.lua
+sweep 'a container that is replaced' 997 replaced.lua
+sweep 'compose and swarm' 997 compose.lua
+sweep 'git' 997 git.lua
+sweep 'units and processes' 997 units.lua
+sweep 'gunicorn' 997 reload.lua

@@ -1,0 +1,1 @@
+raise RuntimeError("this version cannot be imported")
