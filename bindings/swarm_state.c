@@ -61,16 +61,16 @@ static void count_tasks(const json_t *service, const json_t *tasks, dr_swarm_sta
 
 /* ------------------------------------------------------------ the service */
 
-/* A rollback is completed for the swarm while tasks of the failed update still end. */
+/* A rollback is completed for the swarm while tasks of the failed update still end, and while the
+ * last of those before it only begins. */
 static dr_swarm_verdict verdict_of(const dr_swarm_state *state) {
   const char *update = state->update;
-  if (strcmp(update, "rollback_completed") == 0)
-    return state->leaving == 0 ? DR_SWARM_ROLLED_BACK : DR_SWARM_MOVING;
   if (strcmp(update, "paused") == 0 || strcmp(update, "rollback_paused") == 0)
     return DR_SWARM_STUCK;
-  bool settled = !update[0] || strcmp(update, "completed") == 0;
-  return settled && state->running >= state->wanted && state->leaving == 0 ? DR_SWARM_WELL
-                                                                           : DR_SWARM_MOVING;
+  bool back = strcmp(update, "rollback_completed") == 0;
+  bool settled = back || !update[0] || strcmp(update, "completed") == 0;
+  if (!settled || state->running < state->wanted || state->leaving > 0) return DR_SWARM_MOVING;
+  return back ? DR_SWARM_ROLLED_BACK : DR_SWARM_WELL;
 }
 
 void dr__swarm_judge(const json_t *service, const json_t *tasks, dr_swarm_state *out) {

@@ -35,7 +35,7 @@ class Result:
 
     def values(self, row, tool, field):
         """Those of the rounds that count; of the first one for what is only measured in it."""
-        costs = self.costs[row].get(tool, [])
+        costs = self.costs.get(row, {}).get(tool, [])
         return [cost[field] for cost in (costs[:1] if field == "all_mib" else costs[1:]) if field in cost]
 
     def over(self, row, tool, base, field):

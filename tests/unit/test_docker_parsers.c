@@ -410,11 +410,13 @@ static void a_service_whose_new_tasks_have_failed_is_not_trusted_at_once(void **
 static void a_rollback_is_told_with_the_newest_failure(void **state) {
   (void)state;
   expect_verdict(SERVICE(",\"UpdateStatus\":{\"State\":\"rollback_completed\"}"),
-                 "[" TASK("1", "x:3", "shutdown", "failed",
-                          "old reason") "," TASK("2", "x:3", "shutdown", "failed", "exit (3)") "]",
+                 "[" TASK("1", "x:3", "shutdown", "failed", "old reason") "," TASK(
+                     "2", "x:3", "shutdown", "failed", "exit (3)") "," RUNS "]",
                  DR_SWARM_ROLLED_BACK, "exit (3)");
   expect_verdict(SERVICE(",\"UpdateStatus\":{\"State\":\"rollback_completed\"}"),
-                 "[" TASK("1", "x:3", "shutdown", "running", "") "]", DR_SWARM_MOVING, "");
+                 "[" RUNS "," TASK("1", "x:3", "shutdown", "running", "") "]", DR_SWARM_MOVING, "");
+  expect_verdict(SERVICE(",\"UpdateStatus\":{\"State\":\"rollback_completed\"}"),
+                 "[" TASK("1", "x:2", "running", "starting", "") "]", DR_SWARM_MOVING, "");
   expect_verdict(SERVICE(",\"UpdateStatus\":{\"State\":\"paused\"}"), "[]", DR_SWARM_STUCK, "");
 }
 
