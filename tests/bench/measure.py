@@ -26,6 +26,7 @@ import time
 
 MIB = 1024 * 1024
 PEER_TRIES = 3
+UPLOADS = ("put", "check")
 BOUND_SECONDS = 900
 
 
@@ -37,7 +38,7 @@ class Skipped(Exception):
 
 
 class Row:
-    """kind: version, empty, run, put."""
+    """kind: version, empty, run, put, check (put, and both files' hashes compared)."""
 
     def __init__(self, key, title, kind, hosts=0, count=1):
         self.key, self.title, self.kind, self.hosts, self.count = key, title, kind, hosts, count
@@ -54,6 +55,7 @@ def make_rows(most, size):
     wide = min(16, most)
     rows.append(Row(f"seq-{wide}", f"20 commands × {wide} hosts", "run", wide, 20))
     rows.append(Row("upload", f"upload of {size} MiB", "put", 1))
+    rows.append(Row("checked", "the same, hashed here and there", "check", 1))
     return rows
 
 
@@ -76,8 +78,8 @@ class Bench:
     def words(self, row):
         """run COUNT COMMAND HOST... or put LOCAL REMOTE HOST, as most tools' drivers take it."""
         hosts = self.addresses[: row.hosts]
-        if row.kind == "put":
-            return ["put", self.source, self.target, *hosts]
+        if row.kind in UPLOADS:
+            return [row.kind, self.source, self.target, *hosts]
         return ["run", str(row.count), self.mark, *hosts]
 
 
@@ -93,7 +95,7 @@ def deployrun(b, row):
         return [command, "--version"]
     if row.kind == "empty":
         return [command, f"{recipes}/empty.lua"]
-    if row.kind == "put":
+    if row.kind in UPLOADS:
         words = [f"{recipes}/upload.lua", f"host={b.addresses[0]}", f"from={b.source}", f"to={b.target}"]
         return [command, *words]
     hosts = ",".join(b.addresses[: row.hosts])
@@ -111,7 +113,7 @@ def openssh(mode):
         if row.kind == "version" and mode == "plain":
             return ["ssh", "-V"]
         no_start(row, "it")
-        if row.kind == "put" and mode == "master":
+        if row.kind in UPLOADS and mode == "master":
             raise Skipped("one file is one connection")
         return ["sh", f"{b.peers}/openssh.sh", mode, *b.words(row)]
 
@@ -209,7 +211,7 @@ def sample_memory(root, over, peak):
 def prepare(b, row):
     with open(f"{b.mark}.log", "w", encoding="ascii"):
         pass
-    if row.kind == "put" and os.path.exists(b.target):
+    if row.kind in UPLOADS and os.path.exists(b.target):
         os.remove(b.target)
 
 
@@ -223,7 +225,7 @@ def digest(path):
 
 def check(b, row):
     """What is wrong with the effect of a cell; None when it is as it must be."""
-    if row.kind == "put":
+    if row.kind in UPLOADS:
         if not os.path.exists(b.target):
             return "no file has arrived"
         return None if digest(b.target) == b.digest else "the file that has arrived is another one"
@@ -267,13 +269,6 @@ def once(b, row, argv, sampled):
     return cost
 
 
-def can_upload(b):
-    """Older builds of deployrun have no target:upload."""
-    argv = TOOLS["deployrun"](b, Row("upload", "", "put", 1))
-    found = subprocess.run([*argv, "--dry-run"], capture_output=True, text=True, check=False, timeout=60)
-    return "upload" not in found.stdout + found.stderr or found.returncode == 0
-
-
 def make_cells(b, rows, tools):
     """The argv of every cell there is, and why some are not."""
     cells, skipped = {}, []
@@ -281,8 +276,8 @@ def make_cells(b, rows, tools):
         cells[row.key] = {}
         for tool in tools:
             try:
-                if tool == "deployrun" and row.kind == "put" and not can_upload(b):
-                    raise Skipped("this build has no target:upload")
+                if row.kind == "check" and tool not in ("deployrun", "ssh, scp"):
+                    raise Skipped("a matter of two programs more, as with scp")
                 cells[row.key][tool] = TOOLS[tool](b, row)
             except Skipped as why:
                 skipped.append({"row": row.key, "tool": tool, "why": str(why)})

@@ -2,11 +2,12 @@
 # peers.sh - deployrun beside the tools that people use instead, and beside the least that can be done with the same
 # library: installs the peers, starts 64 SSH hosts on this machine, measures, and writes the table.
 #
-#   sh tests/bench/peers.sh [--runs N] [--tools A+B] [--rows A,B] [--hosts N] [--size MIB] [--write]
+#   sh tests/bench/peers.sh [--runs N] [--tools A+B] [--rows A,B] [--hosts N] [--size MIB] [--own-algorithms] [--write]
 #
 # --runs     rounds that count, default 5 (some 20 minutes on two processors)
 # --tools    only those whose names begin so: deployrun+bare+ssh
-# --rows     only these: version, empty, fan-1, fan-16, fan-64, seq-1, seq-16, upload
+# --rows     only these: version, empty, fan-1, fan-16, fan-64, seq-1, seq-16, upload, checked
+# --own-algorithms  the servers allow all they have, and each tool takes what it likes best
 # --write    puts the tables into docs/benchmarks.md, in place of the ones there; else they are printed
 #
 # Root, on Debian or Ubuntu. $DEPLOYRUN and $DEPLOYRUN_BUILD_DIR name another build than build/release. What was measured
@@ -26,10 +27,11 @@ out=$here/build/bench
 [ -z "${DEPLOYRUN_SOURCE_DIR:-}" ] || out=$PWD
 mkdir -p "$out"
 
-hosts=64 write=no tools='' passed=''
+hosts=64 write=no own=no tools='' passed=''
 while [ $# -gt 0 ]; do
   case $1 in
     --write) write=yes; shift; continue ;;
+    --own-algorithms) own=yes; shift; continue ;;
     --hosts | --tools | --runs | --rows | --size) [ $# -gt 1 ] || die "$1 needs a value" ;;
     *) die "there is no option $1 (the head of this file says which there are)" ;;
   esac
@@ -41,6 +43,7 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 
+[ $own = no ] || algorithms='what each tool likes best'
 [ "$(id -u)" = 0 ] || die "only root can start SSH servers for another user"
 [ -x "$deployrun" ] || die "$deployrun is not there: cmake --preset release && cmake --build --preset release"
 [ -x "$programs/bare_libssh" ] || die "$programs/bare_libssh is not there: build the tests"
@@ -71,8 +74,9 @@ start_hosts() {
   cp -r "$here/tests/bench/peers" "$work/peers"
   cp "$programs/bench_mark" "$work/true"
   install -m 666 /dev/null "$work/true.log"
+  : >"$work/algorithms"
   # shellcheck disable=SC2086 # a list of words
-  printf 'Ciphers %s\nMACs %s\nKexAlgorithms %s\nHostKeyAlgorithms %s\n' $algorithms >"$work/algorithms"
+  [ $own = yes ] || printf 'Ciphers %s\nMACs %s\nKexAlgorithms %s\nHostKeyAlgorithms %s\n' $algorithms >"$work/algorithms"
   port=$(free_port)
   eval "$(sh "$here/tests/testbed/hosts.sh" start "$hosts" --port "$port" --settings "$work/algorithms")"
 }

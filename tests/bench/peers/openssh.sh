@@ -1,5 +1,6 @@
 #!/bin/sh
-# openssh.sh plain|master run COUNT COMMAND HOST... | put LOCAL REMOTE HOST - the benchmark's work by OpenSSH's programs.
+# openssh.sh plain|master run COUNT COMMAND HOST... | put|check LOCAL REMOTE HOST - the benchmark's work by OpenSSH's
+# programs. check: the upload, and then what tells that it arrived: the hashes of both files are compared.
 #
 # plain: a connection for each command. master: one for each host, by ControlMaster and ControlPersist, begun by the first
 # command. Sixty-four at a time; where there are several commands for a host, they follow each other.
@@ -24,6 +25,14 @@ several() {
 
 case $work in
   put) exec scp -q -F "$BENCH_SSH_CONFIG" "$1" "$3:$2" ;;
+  check)
+    scp -q -F "$BENCH_SSH_CONFIG" "$1" "$3:$2"
+    here=$(sha256sum <"$1")
+    # shellcheck disable=SC2029,SC2086 # the path is to be put in here; a list of words
+    there=$(ssh -n $options "$3" "sha256sum <'$2'")
+    [ "$here" = "$there" ]
+    exit
+    ;;
   run) ;;
   *) exit 2 ;;
 esac
