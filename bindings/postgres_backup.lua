@@ -65,9 +65,9 @@ end
 
 local verify_options = { "verify", "maintenance", "owners", "tools", "timeout" }
 
--- A fresh one is removed when it is bad.
+-- A fresh one is removed when it is bad. Where it is to be rehearsed, having been read is not worth a note.
 local function proven(db, path, options, fresh)
-  local reading = { path = path, fresh = fresh, timeout = options.timeout }
+  local reading = { path = path, fresh = fresh, note = options.verify ~= "restore", timeout = options.timeout }
   local read = with_tools(db, verify, "verify_backup", reading, options.tools, true)
   if options.verify ~= "restore" then return read end
   local args = pick(options, { "maintenance", "owners", "timeout" })

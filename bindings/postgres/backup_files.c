@@ -342,28 +342,38 @@ json_t *dr__backup_open(const char *path, dr_err *err) {
   return NULL;
 }
 
-bool dr__backup_note(const char *path, json_t *manifest, const char *how) {
-  char at[32];
-  dr__backup_time(dr__backup_now(), at, sizeof at);
-  char *text =
-      dr__backup_manifest_verified(manifest, at, how) ? dr__backup_manifest_print(manifest) : NULL;
+/* Writes the manifest anew, in one piece. */
+static bool replace_manifest(const char *path, json_t *manifest) {
+  char *text = dr__backup_manifest_print(manifest);
   char *to = dr__backup_path(path, DR_BACKUP_JSON);
   char *from = dr__backup_path(path, DR_BACKUP_JSON ".new");
-  bool noted = false;
+  bool done = false;
   int fd = text && to && from ? open(from, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
   if (fd >= 0) {
-    noted = write_all(fd, text, strlen(text)) == 0;
+    done = write_all(fd, text, strlen(text)) == 0;
     close(fd);
-    noted = noted && rename(from, to) == 0;
-    if (!noted) unlink(from);
+    done = done && rename(from, to) == 0;
+    if (!done) unlink(from);
   }
-  char *slash = noted ? strrchr(to, '/') : NULL;
+  char *slash = done ? strrchr(to, '/') : NULL;
   if (slash) *slash = '\0';
-  if (noted) dr__sync_folder(slash ? to : ".");
+  if (done) dr__sync_folder(slash ? to : ".");
   free(text);
   free(to);
   free(from);
-  return noted;
+  return done;
+}
+
+bool dr__backup_note(const char *path, json_t *manifest, const char *how) {
+  char at[32];
+  dr__backup_time(dr__backup_now(), at, sizeof at);
+  return dr__backup_manifest_verified(manifest, at, how) && replace_manifest(path, manifest);
+}
+
+bool dr__backup_refute(const char *path, json_t *manifest, const char *why) {
+  char at[32];
+  dr__backup_time(dr__backup_now(), at, sizeof at);
+  return dr__backup_manifest_refuted(manifest, at, why) && replace_manifest(path, manifest);
 }
 
 /* ------------------------------------------------------------ hashed */

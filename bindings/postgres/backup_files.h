@@ -60,6 +60,9 @@ json_t *dr__backup_open(const char *path, dr_err *err);
  * false then. */
 bool dr__backup_note(const char *path, json_t *manifest, const char *how);
 
+/* Notes that a restore found it bad, and why. False as above. */
+bool dr__backup_refute(const char *path, json_t *manifest, const char *why);
+
 /* The backups in a folder, newest first: an array of {name, manifest} and, where it cannot be used,
  * {name, problem = code}. database: only of that; or NULL. NULL with err filled: backup.folder. */
 json_t *dr__backup_list(const char *folder, const char *database, dr_err *err);

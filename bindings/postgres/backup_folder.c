@@ -39,8 +39,9 @@ static const char *text_arg(const dr_work *w, const char *name) {
 /* What is known of a backup, on one level: for recipes. */
 static json_t *facts_of(const char *path, const json_t *manifest) {
   const json_t *archive = json_object_get(manifest, "archive");
+  const json_t *refuted = json_object_get(manifest, "refuted");
   json_t *facts = json_pack(
-      "{s:s, s:b, s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:i, s:I}", "path", path, "ok", true,
+      "{s:s, s:b, s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:i, s:I}", "path", path, "ok", !refuted,
       "database", json_object_get(manifest, "database"), "taken",
       json_object_get(manifest, "taken"), "by", json_object_get(manifest, "by"), "server",
       json_object_get(manifest, "server"), "pg_dump", json_object_get(manifest, "pg_dump"), "bytes",
@@ -52,6 +53,10 @@ static json_t *facts_of(const char *path, const json_t *manifest) {
   if (facts && verified) {
     json_object_set(facts, "verified", json_object_get(verified, "how"));
     json_object_set(facts, "verified_at", json_object_get(verified, "at"));
+  }
+  if (facts && refuted) {
+    json_object_set_new(facts, "problem", json_string("backup.counts"));
+    json_object_set(facts, "message", json_object_get(refuted, "why"));
   }
   return facts;
 }

@@ -41,6 +41,7 @@ void dr__backup_job_end(dr_backup_job *job) {
   job->cleaned = true;
   if (is_moving(job)) return;
   if (job->timer) uv_timer_stop(job->timer);
+  if (job->op && job->way) dr__pg_way_lost(dr__op_runtime(job->op), job->way, &job->err);
   if (job->op)
     dr__op_fail(job->op, &job->err);
   else

@@ -4,6 +4,7 @@
 #include "backup_manifest.h"
 
 #include "core/err.h"
+#include "core/json.h"
 #include "sha256.h"
 
 #include <ctype.h>
@@ -102,12 +103,18 @@ static bool is_verified(const json_t *verified) {
          (strcmp(how, "read") == 0 || strcmp(how, "restore") == 0);
 }
 
+static bool is_refuted(const json_t *refuted) {
+  return is_time(dr__backup_manifest_text(refuted, "at")) &&
+         *dr__backup_manifest_text(refuted, "why");
+}
+
 /* The field that is missing or wrong; NULL when all is well. */
 static const char *wrong_field(const json_t *manifest) {
   static const char *const texts[] = {"database", "by", "server", "pg_dump"};
   const json_t *archive = json_object_get(manifest, "archive");
   const json_t *globals = json_object_get(manifest, "globals");
   const json_t *verified = json_object_get(manifest, "verified");
+  const json_t *refuted = json_object_get(manifest, "refuted");
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     if (!*dr__backup_manifest_text(manifest, texts[i])) return texts[i];
   if (!is_time(dr__backup_manifest_text(manifest, "taken"))) return "taken";
@@ -118,6 +125,7 @@ static const char *wrong_field(const json_t *manifest) {
   if (!json_is_object(json_object_get(manifest, "properties"))) return "properties";
   if (!are_tables(json_object_get(manifest, "tables"))) return "tables";
   if (verified && !is_verified(verified)) return "verified";
+  if (refuted && (verified || !is_refuted(refuted))) return "refuted";
   return NULL;
 }
 
@@ -166,10 +174,18 @@ json_t *dr__backup_manifest_read(const char *text, size_t length, dr_err *err) {
 }
 
 bool dr__backup_manifest_verified(json_t *manifest, const char *at, const char *how) {
+  if (json_object_get(manifest, "refuted") && strcmp(how, "restore") != 0) return true;
   const json_t *before = json_object_get(manifest, "verified");
   bool better = strcmp(dr__backup_manifest_text(before, "how"), "restore") == 0;
   json_t *verified = json_pack("{s:s, s:s}", "at", at, "how", better ? "restore" : how);
+  json_object_del(manifest, "refuted");
   return verified && json_object_set_new(manifest, "verified", verified) == 0;
+}
+
+bool dr__backup_manifest_refuted(json_t *manifest, const char *at, const char *why) {
+  json_t *refuted = json_pack("{s:s, s:o}", "at", at, "why", dr__json_string(why));
+  json_object_del(manifest, "verified");
+  return refuted && json_object_set_new(manifest, "refuted", refuted) == 0;
 }
 
 /* ------------------------------------------------------------ comparing */

@@ -16,6 +16,7 @@
  *     "properties": {"owner": …, "encoding": …, …},       of the database; see backup_database.c
  *     "tables": [{"schema": "public", "name": "orders", "rows": 1234}, …],
  *     "verified": {"at": "2026-…", "how": "read" or "restore"},   absent until then
+ *     "refuted": {"at": "2026-…", "why": "…"},            a restore found it bad; not both
  *     "seal": "…"                          SHA-256 of all the rest, so that an edit is noticed
  *   }
  *
@@ -38,9 +39,13 @@ json_t *dr__backup_manifest_read(const char *text, size_t length, dr_err *err);
 /* Puts the seal on and prints it; malloc'd, NULL when memory is short. */
 char *dr__backup_manifest_print(json_t *manifest);
 
-/* Says that the backup was verified: how is "read" or "restore"; the better one stays. False when
- * memory is short. */
+/* Says that the backup was verified: how is "read" or "restore"; the better one stays, and a refuted
+ * one is only redeemed by a restore. False when memory is short. */
 bool dr__backup_manifest_verified(json_t *manifest, const char *at, const char *how);
+
+/* Says that a restore found the backup bad, and why: it is not verified any more. False when memory
+ * is short. */
+bool dr__backup_manifest_refuted(json_t *manifest, const char *at, const char *why);
 
 /* Fields of a manifest that was read; "" or 0 when absent. `part` is "archive" or "globals". */
 const char *dr__backup_manifest_text(const json_t *manifest, const char *name);

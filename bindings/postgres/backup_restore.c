@@ -6,7 +6,8 @@
  * with the manifest. A rehearsal drops it and notes in the manifest that the backup was restored
  * once; a restore leaves it, with settings, grants and fresh statistics, to be swapped in
  * (backup_swap.c). Whatever fails, the new database is dropped; the one that is served is never
- * touched.
+ * touched. Where the rows are not those that were backed up, that is noted too: the backup is
+ * refuted, and counts no more.
  */
 #include "backup.h"
 
@@ -110,17 +111,34 @@ json_t *dr__restore_assume(const dr_op *op) {
 
 /* ------------------------------------------------------------ the end */
 
-static void clean(dr_backup_job *job) {
+static void drop_new(dr_backup_job *job) {
   const restore *self = job->data;
+  if (self->made)
+    dr__backup_drop_and_end(job, self->maintenance, self->name);
+  else
+    dr__backup_job_end(job);
+}
+
+static int act_refute(void *data, dr_err *err) {
+  dr_backup_job *job = data;
+  const restore *self = job->data;
+  (void)err;
+  if (!dr__backup_refute(self->reading.path, self->reading.manifest, job->err.message))
+    dr__err_hint(&job->err, "the manifest could not be changed: remove the backup, so that nobody "
+                            "relies on it");
+  return DR_OK;
+}
+
+static void clean(dr_backup_job *job) {
   if (strcmp(job->err.code, "backup.program") == 0 && job->restoring) {
     dr__copy_text(job->err.code, sizeof job->err.code, "backup.restore");
     dr__err_hint(&job->err, "nothing was changed: the new database was dropped. A role that does "
                             "not exist is in the backup's .globals.sql; or say owners = false");
   }
-  if (self->made)
-    dr__backup_drop_and_end(job, self->maintenance, self->name);
+  if (strcmp(job->err.code, "backup.counts") == 0)
+    dr__backup_job_thread(job, act_refute, NULL, job, NULL, drop_new);
   else
-    dr__backup_job_end(job);
+    drop_new(job);
 }
 
 static void done(dr_backup_job *job) {
@@ -202,8 +220,9 @@ static void on_counted(dr_backup_job *job) {
   const json_t *wanted = json_object_get(self->reading.manifest, "tables");
   if (!dr__backup_tables_same(wanted, job->tables, why, sizeof why)) {
     dr__fail(&err, "backup.counts", "what was restored is not what was backed up: %s", why);
-    dr__err_hint(&err, "the new database was dropped, and the one that is served was not touched. "
-                       "Do triggers or rules of the backup delete rows?");
+    dr__err_hint(&err, "the new database was dropped, the one that is served was not touched, and "
+                       "the backup counts as bad from now on. Do triggers or rules of it delete "
+                       "rows?");
     fail(job, &err);
   } else if (self->rehearsal) {
     drop_scratch(job);

@@ -138,14 +138,16 @@ static char *renames_of(dr_backup_job *job, const swap *self) {
   dr_pg *pg = job->pg[DR_BACKUP_MAIN];
   char *database = dr__pg_identifier(pg, dr__arg_string(job->op, "database", ""));
   char *from = dr__pg_identifier(pg, dr__arg_string(job->op, "from", ""));
+  char *kept = dr__pg_identifier(pg, self->kept);
   dr_text text = {0};
-  if (!database || !from) text.failed = true;
+  if (!database || !from || !kept) text.failed = true;
   dr__text_puts(&text, "BEGIN; ");
   if (self->kept[0])
-    dr__text_printf(&text, "ALTER DATABASE %s RENAME TO \"%s\"; ", database, self->kept);
+    dr__text_printf(&text, "ALTER DATABASE %s RENAME TO %s; ", database, kept);
   dr__text_printf(&text, "ALTER DATABASE %s RENAME TO %s; COMMIT", from, database);
   free(database);
   free(from);
+  free(kept);
   return dr__text_take(&text);
 }
 

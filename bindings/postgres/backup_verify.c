@@ -2,7 +2,8 @@
  *
  * Called by the gate and by the loop, on the runtime's thread. Sizes and hashes are compared with
  * the manifest, everything is decompressed, and pg_restore reads the whole archive (`--list` alone
- * accepts half a file). When it is well, that is noted in the manifest.
+ * accepts half a file). When it is well, that is noted in the manifest, unless a rehearsal follows
+ * whose outcome is waited for.
  */
 #include "backup.h"
 
@@ -16,11 +17,16 @@
 #include <string.h>
 
 const dr_arg dr__backup_verify_args[] = {
-    {"path", DR_ARG_STRING, DR_REQUIRED}, {"fresh", DR_ARG_BOOLEAN, 0}, DR_BACKUP_TOOLS_ARGS, {0}};
+    {"path", DR_ARG_STRING, DR_REQUIRED},
+    {"fresh", DR_ARG_BOOLEAN, 0},
+    {"note", DR_ARG_BOOLEAN, 0},
+    DR_BACKUP_TOOLS_ARGS,
+    {0}};
 
 typedef struct verify {
   dr_backup_reading reading; /* first */
   bool fresh;                /* just made: when it is bad it is of no use to anybody */
+  bool to_note;
   bool noted;
 } verify;
 
@@ -47,7 +53,7 @@ json_t *dr__backup_verify_assume(const dr_op *op) {
 static void on_noted(dr_backup_job *job) {
   const verify *self = job->data;
   const json_t *manifest = self->reading.manifest;
-  if (!self->noted)
+  if (self->to_note && !self->noted)
     dr__op_log(job->op, "the folder may not be written to: that the backup was verified is not "
                         "noted there, and it will not count for keep");
   dr__backup_job_done(
@@ -64,7 +70,7 @@ static int act_note(void *data, dr_err *err) {
   if (dr__backup_hash_globals(reading->path, reading->manifest, &reading->stream.stop, err) !=
       DR_OK)
     return DR_FAILED;
-  self->noted = dr__backup_note(reading->path, reading->manifest, "read");
+  self->noted = self->to_note && dr__backup_note(reading->path, reading->manifest, "read");
   return DR_OK;
 }
 
@@ -115,6 +121,7 @@ int dr__backup_verify_start(dr_op *op, dr_err *err) {
   dr_backup_job *job = dr__backup_job_new(op, false, self, free_verify, err);
   if (!job || !self) return DR_FAILED;
   self->fresh = dr__arg_boolean(op, "fresh", false);
+  self->to_note = dr__arg_boolean(op, "note", true);
   job->clean = clean;
   job->pulse = dr__backup_reading_pulse;
   dr__backup_reading_open(job, on_opened);

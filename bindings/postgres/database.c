@@ -203,6 +203,21 @@ void dr__pg_way_explain(dr_runtime *rt, const dr_pg_way *way, dr_err *err) {
   dr_err_clear(&own);
 }
 
+void dr__pg_way_lost(dr_runtime *rt, const dr_pg_way *way, dr_err *err) {
+  static const char *const made_of_it[] = {"postgres.lost", "backup.program", "backup.restore",
+                                           "backup.unreadable"};
+  const char *host = "";
+  const dr_err *why = way->tunnel[0] ? dr__tunnel_error(rt, way->tunnel, &host) : NULL;
+  bool fits = false;
+  for (size_t i = 0; i < sizeof made_of_it / sizeof *made_of_it; i++)
+    fits = fits || strcmp(err->code, made_of_it[i]) == 0;
+  if (!fits || !why || strncmp(why->code, "ssh.", 4) != 0) return;
+  dr_err own = DR_ERR_INIT;
+  dr__err_move(&own, err);
+  dr__err_copy(err, why);
+  dr__err_because(err, &own);
+}
+
 /* ------------------------------------------------------------ kept connections */
 
 typedef struct kept {

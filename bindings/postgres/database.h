@@ -38,6 +38,11 @@ void dr__pg_way_free(dr_pg_way *way);
 /* Completes an error of connecting with the way's name and why its tunnel failed. */
 void dr__pg_way_explain(dr_runtime *rt, const dr_pg_way *way, dr_err *err);
 
+/* Where the SSH connection that the tunnel goes through was lost, that is the error, and what the
+ * other end of the tunnel made of it becomes its cause: postgres.lost, and the words of programs
+ * that used it. */
+void dr__pg_way_lost(dr_runtime *rt, const dr_pg_way *way, dr_err *err);
+
 /* Takes a kept connection that leads this way and still stands; NULL when there is none. */
 dr_pg *dr__pg_take(dr_runtime *rt, const dr_pg_way *way);
 

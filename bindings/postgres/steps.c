@@ -59,6 +59,7 @@ static void end_failed(dr_pg_steps *steps) {
   dr_op *op = steps->op;
   give_back(steps);
   dr__err_move(&err, &steps->err);
+  dr__pg_way_lost(dr__op_runtime(op), steps->way, &err);
   dr__op_fail(op, &err);
 }
 

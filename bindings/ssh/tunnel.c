@@ -107,6 +107,7 @@ static int begin_stream(dr_ssh_tunnel *tunnel, int fd, dr_err *err) {
   }
   stream->next = tunnel->streams;
   tunnel->streams = stream;
+  dr_err_clear(&tunnel->err); /* what became of earlier ones says nothing of this one */
   return DR_OK;
 }
 
