@@ -124,8 +124,10 @@ static void judge(dr_docker_steps *steps, const dr_container_state *state) {
   const char *image = dr__arg_string(op, "image", "");
   if (dr__docker_out_of_memory(state)) {
     dr__fail(&self->err, "docker.out_of_memory",
-             "the command in a new container of %s was killed: its memory ran out", image);
-    dr__err_hint(&self->err, "raise its limit (memory = \"1g\"), or give the server more");
+             "the command in a new container of %s was killed%s its memory ran out", image,
+             state->oom_killed ? ":" : ", most likely because");
+    dr__err_hint(&self->err, "raise its limit (memory = \"1g\"), or give the server more%s",
+                 state->oom_killed ? "" : "; unless somebody killed it (docker kill, docker stop)");
   } else if (self->status != 0 && !dr__arg_boolean(op, "any_status", false)) {
     dr__fail(&self->err, "command.failed",
              "the command in a new container of %s exited with status %d", image, self->status);

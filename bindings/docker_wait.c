@@ -140,8 +140,9 @@ static void fail_exited(dr_docker_wait *wait) {
              meaning[0] ? " (" : "", meaning, meaning[0] ? ")" : "");
   }
   if (memory && state->memory_limit > 0)
-    dr__err_hint(&wait->err, "its limit is %.0f MB: raise it, or let the program need less",
-                 (double)state->memory_limit / 1048576);
+    dr__err_hint(&wait->err, "its limit is %.0f MB: raise it, or let the program need less%s",
+                 (double)state->memory_limit / 1048576,
+                 state->oom_killed ? "" : "; unless somebody killed it (docker kill, docker stop)");
   else
     dr__err_hint(&wait->err, "%s",
                  again ? "it is being restarted again and again; its last log lines are shown"

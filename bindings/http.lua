@@ -128,15 +128,20 @@ local function new_session(target, options)
     headers = options.headers or {}, cookies = dr.array {} }, session_class)
 end
 
+-- "/a/../b" leads elsewhere, and "/a/%2E%2e/b" is the same.
+local function climbs(path)
+  local plain = path:gsub("[?#].*", ""):gsub("%%2[eE]", ".")
+  return ("/" .. plain .. "/"):find("/../", 1, true) ~= nil
+end
+
 local function join(session, path)
   if type(path) ~= "string" then wrong("a session's requests take a path, for example api:get(\"/health/\")") end
-  if path:find("^https?://") then
-    local below = path:sub(1, #session.base) == session.base and path:sub(#session.base + 1)
-    if below and (below == "" or below:find("^[/?#]")) then return path end
-    wrong(("%s is not below %s"):format(path, session.base),
-      "a session keeps its cookies and keys for its own base; ask elsewhere with http.get")
-  end
-  return session.base .. (path:sub(1, 1) == "/" and "" or "/") .. path
+  local base, whole = session.base, path
+  if not path:find("^https?://") then whole = base .. (path:sub(1, 1) == "/" and "" or "/") .. path end
+  local below = whole:sub(#base + 1)
+  if whole:sub(1, #base) == base and (below == "" or below:find("^[/?#]")) and not climbs(below) then return whole end
+  return wrong(("%s is not below %s"):format(path, base),
+    "a session keeps its cookies and keys for its own base; ask elsewhere with http.get")
 end
 
 -- The arguments of a request: the session's, and over them the call's own.

@@ -28,6 +28,7 @@ typedef struct watch {
   uv_poll_t poll;
   dr_http *http;
   curl_socket_t fd;
+  int events; /* that libcurl waits for */
 } watch;
 
 /* ------------------------------------------------------------ transfers */
@@ -104,12 +105,18 @@ static void on_watch_closed(uv_handle_t *handle) {
   free(closed);
 }
 
+/* A connection that was reset may still have an answer to be read, of a server that did not wait
+ * for the whole request. So libcurl is told to read and write, and finds out for itself; libuv has
+ * stopped watching by then. */
 static void on_poll(uv_poll_t *poll, int status, int events) {
   const watch *ready = poll->data;
-  int flags = status < 0 ? CURL_CSELECT_ERR : 0;
+  int flags = 0;
+  if (status < 0) events = UV_READABLE | UV_WRITABLE;
   if (events & UV_READABLE) flags |= CURL_CSELECT_IN;
   if (events & UV_WRITABLE) flags |= CURL_CSELECT_OUT;
   act(ready->http, ready->fd, flags);
+  bool goes_on = status < 0 && !uv_is_closing((uv_handle_t *)poll);
+  if (goes_on) uv_poll_start(poll, ready->events, on_poll);
 }
 
 static watch *watch_new(dr_http *http, curl_socket_t fd) {
@@ -150,6 +157,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *w
   int events = 0;
   if (what & CURL_POLL_IN) events |= UV_READABLE;
   if (what & CURL_POLL_OUT) events |= UV_WRITABLE;
+  if (it) it->events = events;
   if (!it || uv_poll_start(&it->poll, events, on_poll) != 0) starve(easy);
   return 0;
 }

@@ -103,6 +103,9 @@ uv_loop_t *dr__http_loop(const dr_http *http);
 
 /* ---- http_text.c: pure helpers */
 
+/* The password in scheme://user:password@host/…, in the URL itself; NULL when there is none. */
+const char *dr__http_url_password(const char *url, size_t *length);
+
 /* The URL as it may be shown: a password in it is replaced by "***". malloc'd; NULL when memory is
  * short. */
 char *dr__http_safe_url(const char *url);

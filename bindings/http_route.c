@@ -13,6 +13,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { LEAST_SECRET = 8 };
+
 int dr__http_place_of(dr_http_place *place, const char *url, dr_err *err) {
   CURLU *parsed = curl_url();
   char *host = NULL;
@@ -69,8 +71,31 @@ int dr__http_check_address(const char *url, dr_err *err) {
   return DR_FAILED;
 }
 
+static void hide(const dr_op *op, const char *name, const char *value, size_t length) {
+  char *copy = length >= LEAST_SECRET ? strndup(value, length) : NULL;
+  if (copy) dr__runtime_mask(dr__op_runtime(op), name, copy);
+  free(copy);
+}
+
+void dr__http_hide(const dr_op *op, const char *url) {
+  const char *name;
+  json_t *value;
+  size_t length;
+  const char *password = dr__http_url_password(url, &length);
+  if (password) hide(op, "password", password, length);
+  json_object_foreach((json_t *)dr__arg(op, "headers"), name, value) {
+    const char *text = json_string_value(value);
+    if (!text || !dr__http_is_private(name)) continue;
+    const char *space = strchr(text, ' '); /* "Bearer KEY": the key alone, wherever it is seen */
+    const char *key = space ? space + 1 : text;
+    hide(op, name, key, strlen(key));
+  }
+}
+
 int dr__http_check_url(const dr_op *op, dr_err *err) {
-  return dr__http_check_address(dr__arg_string(op, "url", ""), err);
+  const char *url = dr__arg_string(op, "url", "");
+  dr__http_hide(op, url);
+  return dr__http_check_address(url, err);
 }
 
 static int fail_inside(const dr_target *target, dr_err *err) {

@@ -16,10 +16,14 @@ typedef struct dr_http_place {
 /* Where a URL leads. Fails with http.url. libcurl must be loaded. */
 int dr__http_place_of(dr_http_place *place, const char *url, dr_err *err);
 
-/* dr_opspec.check: refuses a `url` that is none (http.url). One with a piece that a dry run
+/* dr_opspec.check: hides its keys, and refuses a `url` that is none (http.url). One with a piece that a dry run
  * assumed, an empty host or words in brackets, passes. The second: the same of a text. */
 int dr__http_check_url(const dr_op *op, dr_err *err);
 int dr__http_check_address(const char *url, dr_err *err);
+
+/* Registers for masking what the op's headers and the URL carry as keys: values of private headers,
+ * the password. Nothing that is short, and may be a word of a text. */
+void dr__http_hide(const dr_op *op, const char *url);
 
 /* Sets unix_socket in args to a tunnel to where args.url leads, when the target is an SSH host;
  * leaves them as they are for this machine and without a target. Fails with http.no_way (inside a

@@ -18,16 +18,22 @@ char *dr__http_format(const char *format, ...) {
   return length < 0 ? NULL : text;
 }
 
-/* scheme://user:password@host/… : the password, if there is one. */
-char *dr__http_safe_url(const char *url) {
+const char *dr__http_url_password(const char *url, size_t *length) {
   const char *authority = strstr(url, "://");
-  if (!authority) return strdup(url);
+  if (!authority) return NULL;
   authority += 3;
-  size_t length = strcspn(authority, "/?#");
-  const char *at = memrchr(authority, '@', length);
+  const char *at = memrchr(authority, '@', strcspn(authority, "/?#"));
   const char *colon = at ? memchr(authority, ':', (size_t)(at - authority)) : NULL;
-  if (!colon) return strdup(url);
-  return dr__http_format("%.*s:***%s", (int)(colon - url), url, at);
+  if (!colon) return NULL;
+  *length = (size_t)(at - colon - 1);
+  return colon + 1;
+}
+
+char *dr__http_safe_url(const char *url) {
+  size_t length;
+  const char *password = dr__http_url_password(url, &length);
+  if (!password) return strdup(url);
+  return dr__http_format("%.*s***%s", (int)(password - url), url, password + length);
 }
 
 json_t *dr__http_json_text(const char *bytes, size_t length) {

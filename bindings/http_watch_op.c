@@ -327,6 +327,7 @@ int dr__http_watch_check(const dr_op *op, dr_err *err) {
   if (wrong) return dr__fail(err, "recipe.argument", "http.watch: %s", wrong);
   for (size_t i = 0; i < urls; i++) {
     const char *url = json_string_value(json_array_get(dr__arg(op, "urls"), i));
+    dr__http_hide(op, url);
     if (dr__http_check_address(url, err) != 0) return DR_FAILED;
   }
   return dr__http_expectation_check(&expected, err);

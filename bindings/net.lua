@@ -3,6 +3,9 @@
 local dr = ...
 local dns, port, expect_port = dr.op("net.dns"), dr.op("net.port"), dr.op("net.expect_port")
 
+-- An IPv6 address may be written as in a URL, "[::1]".
+local function plain(host) return type(host) == "string" and host:match("^%[([%x:.]+)%]$") or host end
+
 -- The functions as seen from a target; nil is this machine.
 local function functions(target)
   local net = {}
@@ -10,11 +13,11 @@ local function functions(target)
   function net.dns(name) return dns(target, { name = name }).addresses end
 
   function net.port(host, number, options)
-    return port(target, dr.with_options("port", options, { host = host, port = number }))
+    return port(target, dr.with_options("port", options, { host = plain(host), port = number }))
   end
 
   function net.expect_port(host, number, options)
-    return expect_port(target, dr.with_options("expect_port", options, { host = host, port = number }))
+    return expect_port(target, dr.with_options("expect_port", options, { host = plain(host), port = number }))
   end
 
   return net

@@ -62,7 +62,7 @@ function Database:backup(options) end
 ---Proves a backup. "read": sizes and SHA-256 are those of the manifest, all of it is decompressed, and pg_restore reads the whole
 ---archive. "restore": it is also restored into a scratch database (deployrun_scratch_TIME_NAME) of the server, its rows are
 ---counted and compared with the manifest, and it is dropped; what a killed run left there an hour ago or earlier is dropped too.
----That it was verified is noted in the manifest.
+---That it was verified is noted in the manifest, and that a restore showed other rows (backup.counts) too: then it counts as bad.
 ---
 ---Action: change. Fails: backup.not_found, backup.no_manifest, backup.manifest, backup.missing, backup.truncated, backup.corrupt,
 ---backup.unreadable, backup.old_pg_restore, backup.no_program, backup.read, backup.timeout; with "restore" as :restore.
@@ -73,7 +73,7 @@ function Database:verify_backup(path, options) end
 
 ---@class deployrun.KnownBackup
 ---@field path string
----@field ok boolean false: it cannot be used, `problem` is the code why and `message` the words; then there is nothing else
+---@field ok boolean false: it cannot be used, `problem` is the code why and `message` the words; then there is nothing else, unless a restore found it bad (backup.counts)
 ---@field problem? string
 ---@field message? string
 ---@field database? string

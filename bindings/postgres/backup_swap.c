@@ -142,8 +142,7 @@ static char *renames_of(dr_backup_job *job, const swap *self) {
   dr_text text = {0};
   if (!database || !from || !kept) text.failed = true;
   dr__text_puts(&text, "BEGIN; ");
-  if (self->kept[0])
-    dr__text_printf(&text, "ALTER DATABASE %s RENAME TO %s; ", database, kept);
+  if (self->kept[0]) dr__text_printf(&text, "ALTER DATABASE %s RENAME TO %s; ", database, kept);
   dr__text_printf(&text, "ALTER DATABASE %s RENAME TO %s; COMMIT", from, database);
   free(database);
   free(from);

@@ -16,12 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-const dr_arg dr__backup_verify_args[] = {
-    {"path", DR_ARG_STRING, DR_REQUIRED},
-    {"fresh", DR_ARG_BOOLEAN, 0},
-    {"note", DR_ARG_BOOLEAN, 0},
-    DR_BACKUP_TOOLS_ARGS,
-    {0}};
+const dr_arg dr__backup_verify_args[] = {{"path", DR_ARG_STRING, DR_REQUIRED},
+                                         {"fresh", DR_ARG_BOOLEAN, 0},
+                                         {"note", DR_ARG_BOOLEAN, 0},
+                                         DR_BACKUP_TOOLS_ARGS,
+                                         {0}};
 
 typedef struct verify {
   dr_backup_reading reading; /* first */

@@ -98,7 +98,10 @@ do_it verify_backup path="$bad" || fail "reading alone does not count"
 refused backup.counts verify_backup path="$bad" options='{"verify":"restore"}'
 refused backup.counts restore path="$bad"
 [ "$(databases)" = 'postgres shop' ] || fail "the new database is left: $(databases)"
-ok "rows that are not there"
+do_it verify_backup path="$bad" || fail "it can still be read"
+do_it backups dir="$work/bad" || fail "the list"
+grep -q '"ok":false' "$work/out" && grep -q '"problem":"backup.counts"' "$work/out" || fail "the list says that it can be used"
+ok "rows that are not there, which is remembered"
 
 fresh; reseal 'm["server"] = "16.1"'
 refused backup.older_server restore path="$bad"
@@ -171,8 +174,11 @@ SH
 refused backup.counts backup options='{"keep":1,"verify":"restore"}'
 grep -q 'public.orders has 0 rows and had 20000' "$work/out" || fail "the table is not named"
 [ -e "$(newest).json" ] || fail "it may be wanted: it was read well"
-rm -f "$(newest)".*
+short=$(newest)
 mend pg_dump
+do_it backup options='{"keep":2}' || fail "the backup after it"
+[ -e "$good.json" ] || fail "what a rehearsal refuted counted, and a good one went for it"
+rm -f "$(newest)".* "$short".*
 nothing_left "a dump that leaves rows out, which a rehearsal finds"
 
 instead pg_dumpall <<'SH'

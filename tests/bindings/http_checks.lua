@@ -63,8 +63,18 @@ return spec.recipe("http_checks", {
     t.equal(api:expect("/me", { json = { extra = "1" }, within = 5 }).attempts, 1)
     t.equal(api:head("/me").status, 200)
     t.fails("recipe.argument", api.get, api, "http://elsewhere.example/me")
+    t.fails("recipe.argument", api.get, api, "/me/../../elsewhere")
+    t.fails("recipe.argument", api.get, api, "/me/%2e%2E")
     local fresh = here:http():session { base = odd }
     t.equal(fresh:get("/me").status, 401)
+  end },
+  { "an answer that comes before the request was sent is read, though the connection is reset", function(t, here)
+    local body = ("x"):rep(8 << 20)
+    for _ = 1, 5 do
+      local answer = here:http().request { method = "POST", url = odd .. "/early", body = body }
+      t.equal(answer.status, 413)
+      t.equal(answer.body, "too big")
+    end
   end },
   { "redirects are followed as often as it was said", function(t, here)
     local web = here:http()

@@ -31,6 +31,8 @@ return recipe { name = "actions", run = function()
   log("the token is", api:get("/me").json and api:get("/me").json.bearer)
   log("the cookie is", api:get("/me").json and api:get("/me").json.cookie)
   http.get(odd .. "/echo", { bearer = "plain-bearer-token", tls = { verify = false } })
+  http.get(odd .. "/echo", { headers = { ["X-Api-Key"] = "plain-header-key", Authorization = "Token plain-scheme-key" } })
+  http.get((odd .. "/echo"):gsub("//", "//bob:plain-url-word@", 1))
   notify.slack { url = hook, text = "deployed" }
   notify.discord { url = "http://127.0.0.1:1/api/webhooks/9/plain-webhook-key", text = "deployed" }
   http.watch { url = odd .. "/watched", during = 0.3, every = 0.1, also = { load = { max = 1, function() return 0 end } } }
@@ -51,7 +53,8 @@ run_as actions 0 -v
 [ "$(cat odd.hooked)" = '{"text":"deployed"}' ] || fail "the hook got $(cat odd.hooked)"
 grep -q 'notify.discord: the message was not delivered' actions.out || fail "a lost message is not told"
 grep -q 'the token is Bearer \[secret' actions.out || fail "the token is not masked: $(cat actions.out)"
-for value in correct-horse tok-5f3a9c0e7d1b c00kie-value-1 hidden-path plain-webhook-key plain-bearer-token; do
+for value in correct-horse tok-5f3a9c0e7d1b c00kie-value-1 hidden-path plain-webhook-key plain-bearer-token \
+  plain-header-key plain-scheme-key plain-url-word; do
   ! grep -q "$value" actions.out || fail "$value was shown"
   ! grep -rq "$value" "$XDG_STATE_HOME" || fail "$value is in the journal: $(grep -rho ".\{80\}$value" "$XDG_STATE_HOME")"
 done

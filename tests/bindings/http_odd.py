@@ -51,6 +51,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             file.write(str(sent))
         self.close_connection = True
 
+    def refuse_early(self):
+        """An answer before the body was read, and a connection that is reset then."""
+        self.wfile.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 7\r\nConnection: close\r\n\r\ntoo big")
+        self.wfile.flush()
+        self.close_connection = True
+
     def hang(self, text):
         self.wfile.write(text)
         self.wfile.flush()
@@ -71,6 +77,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.tell(200 if known else 401, {"cookie": cookie, "bearer": bearer, "extra": self.headers.get("X-Extra")})
 
     def do_GET(self):
+        if self.path == "/early":
+            self.refuse_early()
+            return
         sent = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         path = self.path
         with lock, open(sys.argv[1] + ".asked", "a", encoding="utf-8") as file:

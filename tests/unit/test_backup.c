@@ -212,6 +212,25 @@ static void a_manifest_is_read_as_it_was_written(void **state) {
   free(text);
 }
 
+static void a_refuted_backup_is_verified_by_a_restore_only(void **state) {
+  (void)state;
+  dr_err err = DR_ERR_INIT;
+  json_t *manifest = manifest_of("shop", "2026-11-29T16:53:45.000Z");
+  assert_true(dr__backup_manifest_verified(manifest, "2026-11-29T17:00:00.000Z", "restore"));
+  assert_true(dr__backup_manifest_refuted(manifest, "2026-11-29T18:00:00.000Z", "no rows"));
+  assert_true(dr__backup_manifest_verified(manifest, "2026-11-29T19:00:00.000Z", "read"));
+  char *text = dr__backup_manifest_print(manifest);
+  json_t *read = dr__backup_manifest_read(text, strlen(text), &err);
+  assert_non_null(read);
+  assert_null(json_object_get(read, "verified"));
+  assert_string_equal(dr__backup_manifest_text(json_object_get(read, "refuted"), "why"), "no rows");
+  assert_true(dr__backup_manifest_verified(read, "2026-11-29T20:00:00.000Z", "restore"));
+  assert_null(json_object_get(read, "refuted"));
+  json_decref(read);
+  json_decref(manifest);
+  free(text);
+}
+
 static void an_edited_manifest_is_refused(void **state) {
   (void)state;
   json_t *manifest = manifest_of("shop", "2026-11-29T16:53:45.000Z");
@@ -523,6 +542,7 @@ int main(void) {
       cmocka_unit_test(a_stopped_stream_ends),
       cmocka_unit_test(a_reader_that_ends_does_not_end_the_judgement),
       cmocka_unit_test(a_manifest_is_read_as_it_was_written),
+      cmocka_unit_test(a_refuted_backup_is_verified_by_a_restore_only),
       cmocka_unit_test(an_edited_manifest_is_refused),
       cmocka_unit_test(a_manifest_without_a_part_is_refused),
       cmocka_unit_test(tables_are_compared),
