@@ -182,7 +182,13 @@ static char *preview(const dr_op *op) {
 
 /* Names what the command only says in words. */
 static void explain(dr_op *op, dr_err *err) {
-  if (strcmp(err->code, "command.failed") == 0) dr__compose_explain(err, dr__exec_text(op, 2));
+  if (strcmp(err->code, "command.failed") != 0) return;
+  dr__compose_explain(err, dr__exec_text(op, 2));
+  if (strcmp(err->code, "compose.file") != 0) return;
+  const char *folder = op->target->cwd ? op->target->cwd : "";
+  const char *file = json_string_value(json_array_get(dr__arg(op, "files"), 0));
+  snprintf(err->message, sizeof err->message, "there is no compose file %s%sin %s",
+           file ? file : "", file ? " " : "", folder[0] ? folder : "that folder");
 }
 
 static int run_words(dr_op *op, dr_err *err, double timeout, bool quiet,

@@ -180,7 +180,7 @@ static void folder_error(const run *r, dr_err *err) {
   const dr_target *view = r->target;
   while (!view->cwd && view->within) view = view->within;
   dr__fail(err, "command.no_such_folder", "cannot enter the folder %s", view->cwd ? view->cwd : "");
-  dr__err_hint(err, "check the path given to :cd(), and that the user may enter it");
+  dr__err_hint(err, "check the path that was given (dir =, :cd()), and that the user may enter it");
   add_detail(r, err);
 }
 

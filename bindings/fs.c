@@ -277,8 +277,9 @@ static const dr_arg path_args[] = {{"path", DR_ARG_STRING, DR_REQUIRED}, {0}};
 
 #define LOCAL_QUERY(op_name, function)                                                             \
   {                                                                                                \
-    .name = "fs." op_name, .kind = DR_QUERY, .idempotent = true, .reads = DR_AREA_FILES,           \
-    .args = path_args, .preview = preview, .assume = assume_##function, .start = start_##function  \
+    .name = "fs." op_name, .kind = DR_QUERY, .idempotent = true,                                   \
+    .reads = DR_AREA_FILES | DR_AREA_BACKUPS, .args = path_args, .preview = preview,               \
+    .assume = assume_##function, .start = start_##function                                         \
   }
 
 static const dr_opspec ops[] = {
@@ -300,7 +301,7 @@ static const dr_opspec ops[] = {
     {.name = "target.stat",
      .kind = DR_QUERY,
      .idempotent = true,
-     .reads = DR_AREA_FILES,
+     .reads = DR_AREA_FILES | DR_AREA_BACKUPS,
      .args = path_args,
      .preview = dr__fs_preview_stat,
      .assume = dr__fs_assume_stat,

@@ -328,9 +328,8 @@ static int check_folder(const char *folder, dr_err *err) {
   if (!failed) return DR_OK;
   dr__fail(err, "command.no_such_folder", "cannot enter the folder %s: %s", folder,
            strerror(failed));
-  dr__err_hint(err,
-               "check the path given to :cd(); a relative one counts from the folder deployrun "
-               "was started in");
+  dr__err_hint(err, "check the path that was given (dir =, :cd()); a relative one counts from the "
+                    "folder deployrun was started in");
   return DR_FAILED;
 }
 

@@ -25,23 +25,23 @@ clean_up() {
   sh "$testbed/engine.sh" stop || true
 }
 
-say "what is needed"
+say "packages that are missing are installed, none is removed or changed"
 sh vendor/bootstrap.sh build demo
 
-say "building deployrun"
+say "building deployrun: one to five minutes the first time (build/demo/build.log)"
 mkdir -p "$folder"
 { cmake -S . -B "$folder/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DDEPLOYRUN_TESTS=OFF &&
   cmake --build "$folder/build"; } >"$folder/build.log" 2>&1 || { tail -n 30 "$folder/build.log"; die "the build failed"; }
 deployrun=$folder/build/bin/deployrun
 
-say "a Docker Engine, and the image the sample stack is made of"
+say "a Docker Engine, and the image the sample stack is made of: a minute the first time"
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 sh "$testbed/engine.sh" start || die "the demo needs a Docker Engine, and none can be had here (see above)"
 sh "$testbed/images.sh" build
 
-say "the sample stack at version 1"
+say "the sample stack at version 1: api, celery, celery-beat, nginx, PostgreSQL, Redis; half a minute"
 sh "$testbed/stack.sh" delete "$stack" >/dev/null 2>&1 || true
 sh "$testbed/stack.sh" create "$stack" 1
 sh "$testbed/stack.sh" up "$stack"
@@ -61,6 +61,19 @@ kill -INT "$load"
 wait "$load" || true
 load=
 
-say "what the clients saw"
-cat "$folder/load.json"
-[ "$status" -eq 0 ] || die "the update ended with exit status $status"
+say "what the clients saw (build/demo/load.json)"
+python3 - "$folder/load.json" <<'PY' || status=9
+import json, sys
+saw = json.load(open(sys.argv[1]))
+print(f"{saw['requests']:,} requests in {saw['seconds']:.0f} s, {saw['failed']:,} failed")
+print(f"longest time without an answer {saw['longest_gap_s']:.2f} s, of {saw['path']} {saw['path_gap_s']:.2f} s")
+print(f"answered in {saw['p50_ms']:.0f} ms (half), {saw['p95_ms']:.0f} ms (95 %), {saw['max_ms']:.0f} ms (all)")
+print("by " + ", then ".join(f"version {version} {count:,} times" for version, count in sorted(saw["versions"].items())))
+for failure in saw["first_failures"]: print(f"failed after {failure['at_s']} s: {failure['request']}: {failure['problem']}")
+sys.exit(saw["failed"] > 0)
+PY
+case $status in
+  0) ;;
+  9) die "requests failed: this is what must not happen" ;;
+  *) die "the update ended with exit status $status" ;;
+esac

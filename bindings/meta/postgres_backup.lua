@@ -6,7 +6,7 @@
 local Database = {}
 
 ---@class deployrun.BackupOptions
----@field dir string folder of this machine; ~/ is allowed. Made (0700) when only it is missing. One folder may hold several databases'
+---@field dir string folder of this machine; ~/ is allowed. Made when it is missing (0700), with those above it. One folder may hold several databases'
 ---@field keep? integer so many verified backups stay; older ones are removed, after this one was verified. Default: nothing is removed
 ---@field verify? string|boolean "read" (default): hashes, and pg_restore reads all of it; "restore": into a scratch database too; false
 ---@field globals? boolean also roles and tablespaces, by pg_dumpall (default true)

@@ -148,14 +148,30 @@ static int open_part(dr_backup_draft *draft, const char *prefix, int64_t when_ms
   return failed ? fail_folder(draft->folder, failed, err) : DR_OK;
 }
 
+/* mkdir -p; nobody else may look into the last one. Returns 0 or an errno. */
+static int make_folder(const char *path) {
+  if (mkdir(path, 0700) == 0 || errno == EEXIST) return 0;
+  if (errno != ENOENT) return errno;
+  char *above = strdup(path);
+  char *slash = above ? strrchr(above, '/') : NULL;
+  int failed = slash ? 0 : errno;
+  if (slash) {
+    *slash = '\0';
+    failed = dr__make_folders(above);
+  }
+  free(above);
+  if (failed) return failed;
+  return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : errno;
+}
+
 int dr__backup_draft_open(dr_backup_draft *draft, const char *folder, const char *database,
                           int64_t when_ms, dr_err *err) {
   char prefix[256];
   *draft = (dr_backup_draft){.fd = -1};
   draft->folder = dr__fs_expand(folder);
   if (!draft->folder) return dr__err_nomem(err);
-  if (mkdir(draft->folder, 0700) != 0 && errno != EEXIST)
-    return fail_folder(draft->folder, errno, err);
+  int failed = make_folder(draft->folder);
+  if (failed) return fail_folder(draft->folder, failed, err);
   dr__backup_file_name(database, prefix, sizeof prefix - 40);
   remove_leftovers(draft->folder, prefix);
   if (open_part(draft, prefix, when_ms, err) != DR_OK) return DR_FAILED;

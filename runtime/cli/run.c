@@ -160,7 +160,8 @@ static cli_signal_options signal_options(const runner *s) {
   bool err_is_terminal = s->screen->wrap[UI_ERR];
   return (cli_signal_options){
       .fd = live && !err_is_terminal ? STDOUT_FILENO : STDERR_FILENO,
-      .live = live,
+      .terminal = live || err_is_terminal,
+      .rows = live ? &s->screen->region_rows : NULL,
       .dry_run = s->args->dry_run,
   };
 }

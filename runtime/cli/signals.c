@@ -12,7 +12,8 @@ volatile sig_atomic_t cli_interrupts;
 
 static _Atomic(dr_runtime *) running;
 static volatile sig_atomic_t output;
-static volatile sig_atomic_t new_line;
+static volatile sig_atomic_t terminal;
+static const volatile sig_atomic_t *volatile live_rows;
 static volatile sig_atomic_t dry;
 
 enum { SIGNALS = 3 };
@@ -24,11 +25,23 @@ static const char first_run[] =
 static const char first_dry[] = "Interrupted: stopping; nothing was changed\n";
 static const char second[] = "Stopping at once; press Ctrl-C once more if this hangs\n";
 
-static void say(const char *text) {
-  ssize_t ignored = 0;
-  if (new_line) ignored += write(output, "\n", 1);
-  ignored += write(output, text, strlen(text));
+static void put(const char *text) {
+  ssize_t ignored = write(output, text, strlen(text));
   (void)ignored;
+}
+
+/* Takes the live lines off, with the "^C" behind the last; where there are none, begins a new line,
+ * because what stands on this one may be a question. */
+static void begin_line(void) {
+  sig_atomic_t rows = live_rows != NULL ? *live_rows : 0;
+  if (!terminal) return;
+  put(rows > 0 ? "\r\033[2K" : "\n");
+  while (rows-- > 1) put("\033[A\033[2K");
+}
+
+static void say(const char *text) {
+  begin_line();
+  put(text);
 }
 
 static void on_signal(int number) {
@@ -52,7 +65,8 @@ void cli_signals_begin(dr_runtime *rt, const cli_signal_options *options) {
   for (size_t i = 0; i < SIGNALS; i++) (void)sigaddset(&action.sa_mask, signals[i]);
   cli_interrupts = 0;
   output = options->fd;
-  new_line = options->live;
+  terminal = options->terminal;
+  live_rows = options->rows;
   dry = options->dry_run;
   atomic_store(&running, rt);
   for (size_t i = 0; i < SIGNALS; i++) {
@@ -65,4 +79,5 @@ void cli_signals_begin(dr_runtime *rt, const cli_signal_options *options) {
 void cli_signals_end(void) {
   for (size_t i = 0; i < SIGNALS; i++) (void)sigaction(signals[i], &before[i], NULL);
   atomic_store(&running, NULL);
+  live_rows = NULL;
 }

@@ -11,9 +11,10 @@ extern volatile sig_atomic_t cli_interrupts;
 
 /* Where the line of a signal is written. */
 typedef struct cli_signal_options {
-  int fd;       /* stderr, or the terminal with the live lines when stderr is elsewhere */
-  bool live;    /* live lines stand on that terminal: begin a new line first */
-  bool dry_run; /* nothing needs to be undone */
+  int fd;        /* stderr, or the terminal with the live lines when stderr is elsewhere */
+  bool terminal; /* it is one, and has written "^C" where it stood */
+  const volatile sig_atomic_t *rows; /* of live lines that stand there, to be taken off; or NULL */
+  bool dry_run;                      /* nothing needs to be undone */
 } cli_signal_options;
 
 /* From now on SIGINT, SIGTERM and SIGHUP (unless ignored, as by nohup) cancel what `rt` does: the

@@ -67,6 +67,7 @@ dr_lane *dr__lane_new(dr_walk *run, lua_State *L, int nargs, const char *id) {
   if (lane->parent) {
     lane->depth = lane->parent->depth;
     memcpy(lane->step, lane->parent->step, sizeof lane->step);
+    dr__lua_where(L, lane->where, sizeof lane->where);
   }
   lua_pushcfunction(co, l_lane_body);
   lua_xmove(L, co, nargs + 1);

@@ -31,6 +31,7 @@ struct dr_lane {
   json_t *assumed; /* plan numbers of stubs this lane has read */
   int depth;       /* nesting of steps */
   char step[128];  /* innermost step, for the plan and errors */
+  char where[256]; /* recipe file:line that started it; for what it runs that is no recipe's own */
 };
 
 /* Starts a lane that calls the function and `nargs` arguments on top of L's stack. NULL: out of

@@ -3,6 +3,8 @@
 #include "core/luajson.h"
 
 #include "core/json.h"
+#include "core/lane.h"
+#include "core/runtime.h"
 
 #include "ops/plan.h"
 
@@ -408,4 +410,6 @@ void dr__lua_where(lua_State *L, char *buffer, size_t size) {
     snprintf(buffer, size, "%s:%d", frame.source + 1, frame.currentline);
     return;
   }
+  const dr_walk *run = dr__lua_run(L);
+  if (run && run->current) dr__copy_text(buffer, size, run->current->where);
 }

@@ -52,7 +52,8 @@ bool dr__error_is(lua_State *L, int index);
 bool dr__error_is_fatal(lua_State *L, int index);
 
 /* The recipe file:line that is running: the innermost level whose chunk is not part of deployrun;
- * "" if none. */
+ * in a lane that has none (a method of a group of hosts), the line that started the lane; "" if
+ * none. */
 void dr__lua_where(lua_State *L, char *buffer, size_t size);
 
 /* The metatable of error objects. [-0, +1, memory] */

@@ -174,6 +174,11 @@ static json_t *parse_hosts(const json_t *declaration, const char *text, dr_err *
   json_t *list = parse_list(text);
   size_t i, j;
   json_t *host, *other;
+  if (list && json_array_size(list) == 0) {
+    dr__fail(err, "param.type", "param '%s' names no host", text_of(declaration, "name"));
+    json_decref(list);
+    return NULL;
+  }
   json_array_foreach(list, i, host) {
     json_t *good = parse_host(declaration, json_string_value(host), err);
     json_decref(good);
@@ -255,15 +260,29 @@ json_t *dr__param_normalize(const json_t *declaration, const json_t *value, dr_e
   return parsed;
 }
 
-static void missing(const json_t *declaration, dr_err *err) {
-  const char *name = text_of(declaration, "name"), *help = text_of(declaration, "help");
-  dr__fail(err, "param.missing", "param '%s' is required and was not given", name);
-  dr__err_hint(err, "give it as %s=…%s%s", name, help[0] ? ": " : "", help);
+/* All that are missing at once: "params 'dir', 'web' are required and were not given". */
+static int missing(const json_t *absent, dr_err *err) {
+  char names[sizeof err->message / 2] = "", ways[sizeof err->hint] = "";
+  bool one = json_array_size(absent) == 1;
+  size_t i, named = 0, shown = 0;
+  json_t *declaration;
+  json_array_foreach(absent, i, declaration) {
+    const char *name = text_of(declaration, "name"), *help = text_of(declaration, "help");
+    if (named < sizeof names)
+      named += (size_t)snprintf(names + named, sizeof names - named, "%s'%s'", i ? ", " : "", name);
+    if (shown < sizeof ways)
+      shown += (size_t)snprintf(ways + shown, sizeof ways - shown, "%s%s=…%s%s", i ? "\n" : "",
+                                name, help[0] ? ": " : "", help);
+  }
+  dr__fail(err, "param.missing", "param%s %s %s required and %s not given", one ? "" : "s", names,
+           one ? "is" : "are", one ? "was" : "were");
+  dr__err_hint(err, "give %s as %s", one ? "it" : "them", ways);
+  return DR_USAGE;
 }
 
 json_t *dr__param_values(const json_t *declarations, const json_t *given, dr_err *err) {
-  json_t *values = json_object();
-  int failed = values ? 0 : dr__err_nomem(err);
+  json_t *values = json_object(), *absent = json_array();
+  int failed = values && absent ? 0 : dr__err_nomem(err);
   size_t i;
   json_t *declaration;
   json_array_foreach(declarations, i, declaration) {
@@ -273,9 +292,10 @@ json_t *dr__param_values(const json_t *declarations, const json_t *given, dr_err
     if (failed) break;
     if (value && json_object_set(values, name, value) != 0) failed = dr__err_nomem(err);
     if (value || !json_is_true(json_object_get(declaration, "required"))) continue;
-    missing(declaration, err);
-    failed = DR_USAGE;
+    if (json_array_append(absent, declaration) != 0) failed = dr__err_nomem(err);
   }
+  if (!failed && json_array_size(absent) > 0) failed = missing(absent, err);
+  json_decref(absent);
   if (!failed) return values;
   json_decref(values);
   return NULL;

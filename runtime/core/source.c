@@ -62,22 +62,39 @@ const json_t *dr__source_read(dr_runtime *rt, const char *path, dr_err *err) {
   return known;
 }
 
-/* The bundled recipe whose name is nearest, for the hint. */
-static void hint_near(const char *folder, const char *recipe, dr_err *err) {
+/* The recipe of a folder whose name, without .lua, is nearer than `best`; "" when there is none. */
+static void find_near(const char *folder, const char *name, size_t *best, char near[NAME_MAX + 1]) {
   DIR *dir = opendir(folder);
-  size_t best = strlen(recipe) / 3 + 2;
-  char near[NAME_MAX + 1] = "";
+  near[0] = '\0';
   for (struct dirent *entry; dir && (entry = readdir(dir));) {
     char *ending = strrchr(entry->d_name, '.');
     if (!ending || strcmp(ending, ".lua") != 0) continue;
     *ending = '\0';
-    size_t distance = dr__name_distance(recipe, entry->d_name);
-    if (distance >= best) continue;
-    best = distance;
-    dr__copy_text(near, sizeof near, entry->d_name);
+    size_t distance = dr__name_distance(name, entry->d_name);
+    if (distance >= *best) continue;
+    *best = distance;
+    dr__copy_text(near, NAME_MAX + 1, entry->d_name);
   }
   if (dir) closedir(dir);
-  if (near[0])
+}
+
+/* The bundled recipe, or that in the folder where this one was looked for, whose name is nearest,
+ * for the hint. */
+static void hint_near(const char *bundled, const char *recipe, dr_err *err) {
+  char name[NAME_MAX + 1], near[NAME_MAX + 1] = "", own[NAME_MAX + 1];
+  const char *slash = strrchr(recipe, '/');
+  int above = slash ? (int)(slash + 1 - recipe) : 0;
+  dr__copy_text(name, sizeof name, recipe + above);
+  char *ending = strrchr(name, '.');
+  if (ending && strcmp(ending, ".lua") == 0) *ending = '\0';
+  size_t best = strlen(name) / 3 + 2;
+  if (bundled) find_near(bundled, name, &best, near);
+  char *folder = above ? strndup(recipe, (size_t)above) : strdup(".");
+  find_near(folder ? folder : ".", name, &best, own);
+  free(folder);
+  if (own[0])
+    dr__err_hint(err, "did you mean '%.*s%s.lua'?", above, recipe, own);
+  else if (near[0])
     dr__err_hint(err, "did you mean '%s'? `deployrun list` shows the bundled recipes", near);
   else
     dr__err_hint(err, "give the path of a recipe, or one of the names that `deployrun list` shows");
@@ -93,11 +110,12 @@ char *dr__source_recipe(dr_runtime *rt, const char *recipe, dr_err *err) {
   free(bundled);
   if (is_folder(recipe)) {
     dr__fail(err, "usage.file", "%s is a folder, not a recipe", recipe);
+    dr__err_hint(err, "name the recipe in it: a .lua file");
     return NULL;
   }
   dr__fail(err, "usage.file",
            "there is no recipe '%s': no such file, and no bundled recipe of that name", recipe);
-  if (folder) hint_near(folder, name, err);
+  hint_near(folder, recipe, err);
   return NULL;
 }
 

@@ -44,6 +44,8 @@ enum {
   DR_AREA_SERVICES = 1 << 4,
   DR_AREA_NETWORK = 1 << 5,
   DR_AREA_DATABASE = 1 << 6,
+  DR_AREA_BACKUPS = 1 << 7, /* files a backup of a database writes: read by what reads any file, not
+                               by what reads a certain one, which a backup never is */
   DR_AREA_ALL = ~0
 };
 

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+enum { ECHOED = 2 }; /* room that a line leaves for the "^C" a terminal writes behind it */
+
 /* ------------------------------------------------------------ styles and signs */
 
 static const char *const codes[] = {
@@ -49,7 +51,7 @@ const char *ui_bar(const ui_screen *screen) {
 
 /* ------------------------------------------------------------ the region */
 
-/* A signal handler wrote its own lines: what was drawn stays above them as it is. */
+/* A signal handler wrote its own lines, and took the region off before. */
 static void notice_intrusion(ui_screen *screen) {
   if (screen->intrusions == NULL || *screen->intrusions == screen->intrusions_seen) return;
   screen->intrusions_seen = *screen->intrusions;
@@ -72,8 +74,9 @@ static size_t region_rows(const ui_screen *screen) {
  */
 static void erase(ui_screen *screen, ui_buf *frame) {
   notice_intrusion(screen);
-  if (screen->region_lines == 0) return;
   size_t rows = region_rows(screen);
+  screen->region_rows = 0;
+  if (screen->region_lines == 0) return;
   ui_buf_add(frame, "\r\033[2K");
   for (size_t i = 1; i < rows; i++) ui_buf_add(frame, "\033[A\033[2K");
   screen->region_lines = 0;
@@ -91,7 +94,7 @@ void ui_region_draw(ui_screen *screen, const ui_region_line *lines, size_t count
   ui_buf *frame = &screen->frame;
   ui_buf_reset(frame);
   erase(screen, frame);
-  size_t room = screen->columns(screen->data) - 1;
+  size_t room = screen->columns(screen->data) - ECHOED - 1;
   ui_buf cut = UI_BUF_INIT;
   for (size_t i = 0; i < count && i < UI_REGION_LINES; i++) {
     ui_buf_reset(&cut);
@@ -103,6 +106,7 @@ void ui_region_draw(ui_screen *screen, const ui_region_line *lines, size_t count
   }
   ui_buf_free(&cut);
   write_all(screen->out, frame);
+  screen->region_rows = (sig_atomic_t)region_rows(screen);
 }
 
 void ui_region_clear(ui_screen *screen) {

@@ -44,13 +44,14 @@ typedef struct ui_screen {
       void *data); /* width now, at least 20; also called while drawing, to notice a resize */
   int64_t (*clock_ms)(void *data);
   void *data;
-  /* Counts what a signal handler wrote itself: after it the region on the terminal is no longer
-   * ours. NULL: none. */
+  /* Counts what a signal handler wrote itself, over the region's rows: after it nothing of the
+   * region is on the terminal. NULL: none. */
   const volatile sig_atomic_t *intrusions;
   /* --- the region; the caller leaves these zero */
   size_t region_lines;
   size_t region_width[UI_REGION_LINES];
   sig_atomic_t intrusions_seen;
+  volatile sig_atomic_t region_rows; /* rows it takes on the terminal now; for a signal handler */
   ui_buf frame;
 } ui_screen;
 

@@ -73,7 +73,13 @@ static void add_value(ui_buf *out, const dr_event *event, const char *name) {
   ui_buf path = UI_BUF_INIT;
   ui_buf_printf(&path, "params.%s", name);
   size_t count = dr_event_count(event, ui_buf_text(&path));
-  if (count == 0) ui_add_clean(out, dr_event_text(event, ui_buf_text(&path)));
+  if (count == 0) {
+    const char *text = dr_event_text(event, ui_buf_text(&path));
+    size_t length = strlen(text), whole = length > 2 ? length - 2 : length;
+    bool number = dr_event_number(event, ui_buf_text(&path), -1) >= 0;
+    if (number && strcmp(text + whole, ".0") == 0) length = whole; /* "25.0" was typed as 25s */
+    ui_add_clean_bytes(out, text, length);
+  }
   for (size_t i = 0; i < count; i++) {
     ui_buf_reset(&path);
     ui_buf_printf(&path, "params.%s.%zu", name, i);

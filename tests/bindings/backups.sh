@@ -77,6 +77,11 @@ mend pg_dump
 grep -q '20115 rows' "$work/out" || fail "the counts are not those of the snapshot"
 ok "rows are counted in the dump's snapshot"
 
+do_it backup dir="$work/not/yet/there" options='{"verify":false}' || fail "a folder whose parents are missing"
+[ "$(stat -c %a "$work/not/yet/there")" = 700 ] || fail "the folder is open to others"
+rm -rf "$work/not"
+ok "the folder is made, with those above it"
+
 # ---------------------------------------------------------------------------------------------- retention
 
 echo mine >"$dir/shop-notes.txt"

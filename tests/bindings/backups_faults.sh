@@ -198,7 +198,7 @@ nothing_left "no pg_dump"
 
 refused postgres.no_database backup db=nonexistent
 refused backup.folder backup dir="$work/r.lua"
-refused backup.folder backup dir="$work/none/below"
+refused backup.folder backup dir="$work/r.lua/below"
 nothing_left "no database, no folder"
 
 # A table that another session holds.

@@ -49,6 +49,14 @@ return spec.recipe("groups", {
     local web = hosts { "no-such-host.invalid", { "deploy@127.0.0.1", port = 1 }, user = "nobody", config = "none" }
     t.equal(#web, 2)
   end },
+  { "what fails in a method of a group names the recipe's line, also where a host is not reached", function(t)
+    local web = group(2)
+    local problem = t.fails("command.not_found", function() local _ = web:read { "no-such-program" } end)
+    t.matches(problem and problem.where or "", "groups.lua:%d+$")
+    local away = hosts { "no-such-host.invalid", config = "none" }
+    problem = t.fails("ssh.resolve", function() local _ = away:read("true") end)
+    t.matches(problem and problem.where or "", "groups.lua:%d+$")
+  end },
   { "wrong lists are told", function(t)
     for _, wrong in ipairs { "web1", 5, {}, { 5 }, { "local", "local" }, { { "local", name = "failed" } },
       { "local", name = "x" }, { { "local", name = "" } } } do

@@ -39,6 +39,25 @@ says '0001_tours.up.sql · 2 statements'
 says 'ALTER TABLE tours ADD COLUMN phone text'
 is "SELECT to_regclass('tours') IS NULL AND to_regnamespace('deployrun') IS NULL" t
 
+begin 'a backup before them hides no migration from the dry run, nor a wrong file from the walk'
+tours
+cat >r.lua <<'LUA'
+return recipe { name = "r", run = function()
+  local db = postgres {}
+  step("Back up", function() log(db:backup { dir = "b/c", verify = "restore", keep = 2 }.path) end)
+  step("Migrate", function() db:migrate { dir = "m" } end)
+  log("backups", #db:backups { dir = "b/c" })
+end }
+LUA
+"$DEPLOYRUN" r.lua --dry-run >out 2>&1 || fail "it failed"
+says '0001_tours.up.sql · 2 statements'
+says 'ALTER TABLE tours ADD COLUMN phone text'
+grep -A3 'postgres.backups' out | grep -q 'unknown until then' || fail "the list of backups is said to be known"
+echo 'DROP' | file 0003_x.up.sql
+if "$DEPLOYRUN" r.lua >out 2>&1 </dev/null; then fail "it was not refused"; fi
+says 'Nothing was changed'
+[ ! -e b ] || fail "it backed up before it looked at the files"
+
 begin 'to is where it ends'
 tours
 migrate 'to = "1"'

@@ -38,10 +38,14 @@ answer() {
 
 answer 'no such file' 2 'nope.lua' nope.lua
 answer 'a name that is nearly a bundled recipe' 2 "rolling" roling
+touch release.lua
+answer 'a recipe without its ending' 2 "did you mean 'release.lua'" release
+answer 'a name that is nearly a file' 2 "did you mean './release.lua'" ./relaese.lua
+rm release.lua
 answer 'no recipe at all' 2 '--help'
 answer 'an unknown option' 2 '--dry-run' r.lua --dryrun
 mkdir -p folder.lua
-answer 'a folder' 2 'folder' folder.lua
+answer 'a folder' 2 'folder;a .lua file' folder.lua
 
 # Root may read everything, so this one is tried as nobody.
 file 'return recipe { name = "r", run = function() end }'
@@ -71,6 +75,13 @@ file 'return recipe { name = "r", params = { web = param.string { required = tru
   count = param.int { default = 1 }, mode = param.enum { choices = { "a", "b" }, default = "a" },
   within = param.duration { default = "5m" }, url = param.url {} }, run = function() end }'
 answer 'a required param is missing' 2 "'web';web=;the service" r.lua
+file 'return recipe { name = "r", params = { web = param.string { required = true, help = "the service" },
+  dir = param.path { required = true, help = "the folder" }, on = param.hosts {} }, run = function() end }'
+answer 'two required params are missing' 2 "'dir', 'web' are required;dir=…: the folder;web=…: the service" r.lua
+answer 'hosts without a host' 2 "'on' names no host" r.lua web=api dir=. on=
+file 'return recipe { name = "r", params = { web = param.string { required = true, help = "the service" },
+  count = param.int { default = 1 }, mode = param.enum { choices = { "a", "b" }, default = "a" },
+  within = param.duration { default = "5m" }, url = param.url {} }, run = function() end }'
 answer 'an unknown param' 2 "'wbe';did you mean 'web'" r.lua wbe=api
 answer 'a number that is none' 2 "'count';whole number" r.lua web=api count=many
 answer 'a choice that is none' 2 "'mode';a, b" r.lua web=api mode=c

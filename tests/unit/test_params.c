@@ -86,6 +86,9 @@ static void urls_and_hosts(void **state) {
   assert_string_equal(reads("host", "deploy@web1:2222"), "\"deploy@web1:2222\"");
   assert_string_equal(reads("host", "-oProxyCommand=x"), "");
   assert_string_equal(reads("host", "a b"), "");
+  assert_string_equal(reads("hosts", "web1, web2"), "[\"web1\",\"web2\"]");
+  assert_string_equal(reads("hosts", "web1,web1"), "");
+  assert_string_equal(reads("hosts", " , "), "");
 }
 
 static void durations_have_units(void **state) {
