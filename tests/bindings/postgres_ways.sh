@@ -22,7 +22,7 @@ sql postgres "create role only_tls login password 'only-tls-password'"
 does() {
   words=$1
   shift
-  timeout 120 env "$@" "$DEPLOYRUN" r.lua >out 2>&1 || fail "it failed"
+  timeout 240 env "$@" "$DEPLOYRUN" r.lua >out 2>&1 || fail "it failed"
   grep -q -- "$words" out || fail "it does not say $words"
 }
 fails() {
