@@ -75,14 +75,6 @@ local function discard(stack, containers, grace)
   end
 end
 
--- Runs fn; if it fails, in whatever way, cleanup runs before the failure goes on.
-local function guarded(fn, cleanup)
-  local _ <close> = setmetatable({}, { __close = function(_, problem)
-    if problem ~= nil then cleanup() end
-  end })
-  fn()
-end
-
 -- True when one of these containers still runs.
 local function any_runs(stack, service, containers)
   local known = {}
@@ -106,7 +98,7 @@ end
 
 local function start_first(stack, service, before, options)
   local proxy = options.proxy and stack:proxy(options.proxy)
-  guarded(function()
+  dr.guarded(function()
     stack:call("scale", { service = service, count = 2 * #before })
     local fresh = newcomers(stack, service, before)
     wait_healthy(stack, service, fresh, options)
@@ -133,7 +125,7 @@ local function put_image_back(stack, service, old, options)
 end
 
 local function stop_first(stack, service, before, options)
-  guarded(function()
+  dr.guarded(function()
     discard(stack, before, options.grace)
     start(stack, service, options)
   end, function()

@@ -36,13 +36,9 @@ static void close_engines(void *value) {
 static engines *engines_of(dr_runtime *rt, dr_http **http, dr_err *err) {
   *http = dr__http_of(rt, err);
   if (!*http) return NULL;
-  engines *all = dr__runtime_get(rt, "docker.engines");
-  if (all) return all;
-  all = calloc(1, sizeof *all);
-  if (all && dr__runtime_put(rt, "docker.engines", all, close_engines) == 0) return all;
-  free(all);
-  dr__err_nomem(err);
-  return NULL;
+  engines *all = dr__runtime_keep(rt, "docker.engines", sizeof *all, close_engines);
+  if (!all) dr__err_nomem(err);
+  return all;
 }
 
 static dr_engine *add_engine(engines *all, dr_http *http, const char *socket, dr_err *err) {
@@ -79,9 +75,7 @@ void dr__docker_fail(dr_op *op, dr_err *err) {
 }
 
 void dr__docker_fail_cancelled(dr_op *op) {
-  dr_err err = DR_ERR_INIT;
-  dr__fail(&err, "cancelled", "%s was cancelled", op->spec->name);
-  dr__op_fail(op, &err);
+  dr__op_fail_cancelled(op, "%s was cancelled", op->spec->name);
 }
 
 void dr__docker_shown(const dr_op *op, char *text, size_t size) {

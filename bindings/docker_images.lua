@@ -4,9 +4,7 @@ local dr = ...
 local core, Engine = dr.core.docker_pull, dr.Engine
 local call = dr.engine_caller { "login", "pull", "push", "images", "remove_image", "prunable", "prune" }
 
-local function wrong(message, hint)
-  return dr.fail { code = "recipe.argument", message = message, hint = hint }
-end
+local wrong = dr.wrong
 
 -- Keeps a password from every output, whoever it came from.
 local function check_password(method, password)

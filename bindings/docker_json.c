@@ -1,4 +1,5 @@
-/* docker_json.c - from the Engine's JSON to this project's. Pure, any thread. */
+/* docker_json.c - from the Engine's JSON to this project's. Pure, any
+ * thread. Called by the parse functions of the docker ops. */
 #include "docker_json.h"
 
 #include "core/err.h"

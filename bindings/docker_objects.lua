@@ -5,12 +5,6 @@ local Engine = dr.Engine
 local call = dr.engine_caller { "networks", "network_create", "network_remove", "network_connect",
   "network_disconnect", "volumes", "volume_create", "volume_remove", "stats", "events", "wait_event", "wait_log" }
 
-local function copy(from)
-  local to = {}
-  for key, value in pairs(from or {}) do to[key] = value end
-  return to
-end
-
 -- The entries of a list with this name, or all.
 local function listed(engine, what, name)
   local found, chosen = call(engine, what, {}), {}
@@ -46,7 +40,7 @@ local function filters_of(filters)
 end
 
 local function event_args(options)
-  local args = copy(options)
+  local args = dr.copy(options or {})
   args.filters = filters_of(args.filters)
   return args
 end

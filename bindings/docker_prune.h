@@ -2,7 +2,7 @@
  *
  * Never: one that a container uses, stopped ones too; one among the newest `keep` of its
  * repository; one with a name elsewhere, which is also how deployrun records what a rollback needs
- * (see docker_replace.lua). Only where `tagged` says so: one that still has a tag of the
+ * (see docker_run.lua). Only where `tagged` says so: one that still has a tag of the
  * repository.
  */
 #ifndef DR_DOCKER_PRUNE_H

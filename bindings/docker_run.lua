@@ -7,9 +7,7 @@ local dr = ...
 local Engine = dr.Engine
 local call = dr.engine_caller { "run", "oneoff", "same", "rename", "env_file" }
 
-local function wrong(message, hint)
-  return dr.fail { code = "recipe.argument", message = message, hint = hint }
-end
+local wrong = dr.wrong
 
 -- ---------------------------------------------------------------------------------------------- describing one
 
@@ -17,12 +15,6 @@ local lists = { "ports", "volumes", "env_file", "aliases", "extra_hosts", "entry
 local health_times = { "interval", "timeout", "start_period" }
 local health_fields = { cmd = true, interval = true, timeout = true, start_period = true, retries = true,
   enabled = true }
-
-local function copy(from)
-  local to = {}
-  for key, value in pairs(from) do to[key] = value end
-  return to
-end
 
 -- { [8000] = … } is a slip; so is a list where names belong.
 local function strings(method, name, map)
@@ -39,7 +31,7 @@ local function checked_health(method, health)
   if health == false then return { enabled = false } end
   if type(health) ~= "table" then wrong((":%s: health is a table { cmd =, interval = }, or false"):format(method)) end
   dr.check_options(method .. ": health", health, health_fields)
-  health = copy(health)
+  health = dr.copy(health)
   for _, name in ipairs(health_times) do
     if health[name] ~= nil then health[name] = dr.duration(health[name]) end
   end
@@ -49,7 +41,7 @@ end
 -- The fields of a container as the ops take them; refuses what the engine would refuse, while nothing has been done.
 local function described(engine, method, options)
   if type(options) ~= "table" then wrong((":%s takes a table: { image =, name =, … }"):format(method)) end
-  local fields = copy(options)
+  local fields = dr.copy(options)
   if type(fields.image) == "table" then fields.image = fields.image.image or fields.image.id end
   if type(fields.image) ~= "string" then wrong((":%s needs an image"):format(method)) end
   for _, name in ipairs(lists) do
@@ -143,14 +135,6 @@ local function bring_back(swap)
   engine:wait_healthy({ id = old.id, name = swap.name }, { within = swap.within, steady = swap.steady })
 end
 
--- Runs fn; if it fails, in whatever way, cleanup runs before the failure goes on.
-local function guarded(fn, cleanup)
-  local _ <close> = setmetatable({}, { __close = function(_, problem)
-    if problem ~= nil then cleanup() end
-  end })
-  return fn()
-end
-
 -- Gives the image that ran before a name, so that prune() never takes what a rollback needs.
 local function record_for_rollback(engine, name, old)
   engine:tag(old.image_id or old.image, "deployrun-rollback/container:" .. name)
@@ -190,7 +174,7 @@ function Engine:replace(options)
   local own, fields = split(options)
   fields = named(self, "replace", fields)
   local name, kept = fields.name, fields.name .. ".previous"
-  if not own.always and call(self, "same", copy(fields)).same then
+  if not own.always and call(self, "same", dr.copy(fields)).same then
     dr.globals.log(name .. " already runs like this: it is left alone")
     return { name = name, unchanged = true }
   end
@@ -198,7 +182,7 @@ function Engine:replace(options)
   local swap = { engine = self, name = name, kept = kept, old = old, ran = old ~= nil and (renamed or old.running),
     within = own.healthy_within, steady = own.steady }
   swaps[key_of(self, name)] = swap
-  local fresh = guarded(function()
+  local fresh = dr.guarded(function()
     if old then self:stop({ id = old.id, name = renamed and kept or name }, { timeout = own.grace }) end
     if old and not renamed then self:rename({ id = old.id, name = name }, kept) end
     return start_new(swap, fields, own)

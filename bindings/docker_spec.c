@@ -217,10 +217,7 @@ json_t *dr__docker_create_body(const json_t *fields, json_t *env, dr_err *err) {
 bool dr__docker_config_hash(const json_t *body, char hex[65]) {
   char *text = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
   if (!text) return false;
-  dr_sha256 hash;
-  dr__sha256_init(&hash);
-  dr__sha256_add(&hash, text, strlen(text));
-  dr__sha256_hex(&hash, hex);
+  dr__sha256_of(text, strlen(text), hex);
   free(text);
   return true;
 }

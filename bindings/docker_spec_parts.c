@@ -1,5 +1,5 @@
 /* docker_spec_parts.c - the small notations of `docker run`: ports, volumes, sizes, env files.
- * Pure, any thread. */
+ * Pure, any thread. Called by docker_spec.c, docker_create.c and docker_run.c. */
 #include "docker_spec.h"
 
 #include "core/err.h"

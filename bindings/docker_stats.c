@@ -1,4 +1,5 @@
-/* docker_stats.c - what a container uses, out of the Engine's two samples. Pure, any thread. */
+/* docker_stats.c - what a container uses, out of the Engine's two samples. Pure, any thread.
+ * Called by docker_objects.c. */
 #include "docker_json.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* docker_text.c - texts around the Engine's API: paths, versions, refusals, where the socket is. No
- * network, any thread.
+ * network, any thread. Called by docker_engine.c and the docker ops.
  */
 #include "docker_engine.h"
 

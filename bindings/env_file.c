@@ -1,5 +1,5 @@
 /* env_file.c - reads and writes env files in three dialects. Pure, any thread; the header says what
- * the dialects are. */
+ * the dialects are. Called by env_file_op.c; reading is fuzzed. */
 #include "env_file.h"
 
 #include "core/err.h"

@@ -5,9 +5,7 @@ local core, read = dr.core.env_file, dr.op("env_file.read")
 
 local here
 
-local function wrong(message, hint)
-  return dr.fail { code = "recipe.argument", message = "env_file: " .. message, hint = hint }
-end
+local function wrong(message, hint) return dr.wrong("env_file: " .. message, hint) end
 
 local dialects = { compose = true, systemd = true, docker = true }
 

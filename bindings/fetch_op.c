@@ -20,8 +20,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LIST_KEEP = 64 * 1024 * 1024 };
-
 static const char write_all[] = "cd \"$f\" || exit 23\nexec xargs -0 cat\n";
 
 /* What workers are given and find. */
@@ -252,17 +250,10 @@ static json_t *after_list(dr_op *op, int status, json_t *result, dr_err *err) {
     if (names.length == 0) {
       begin_look(op, &there, dr__transfer_carried(op, "attempt"), err);
     } else {
-      dr_exec_spec spec = {.command = dr__fs_script(from_of(op), dr__sync_hash, json_array()),
-                           .timeout = DR_TRANSFER_SECONDS,
-                           .keep = LIST_KEEP,
-                           .any_status = true,
-                           .quiet = true,
-                           .input = names.bytes,
-                           .input_length = names.length,
-                           .carry = json_pack("{s:I, s:O}", "attempt",
-                                              dr__transfer_carried(op, "attempt"), "list", list),
-                           .parse = after_hash,
-                           .fail = on_failed};
+      dr_exec_spec spec =
+          dr__transfer_ask_hashes(from_of(op), &names, list, dr__transfer_carried(op, "attempt"));
+      spec.parse = after_hash;
+      spec.fail = on_failed;
       dr__exec_op(op, &spec, err);
     }
   }
@@ -275,7 +266,7 @@ static json_t *after_list(dr_op *op, int status, json_t *result, dr_err *err) {
 static int list_there(dr_op *op, json_int_t attempt, dr_err *err) {
   json_t *words = json_pack("[s, s, s]", "no", "yes", "");
   dr_exec_spec spec = dr__transfer_ask(dr__fs_script(from_of(op), dr__sync_list, words), attempt);
-  spec.keep = LIST_KEEP;
+  spec.keep = DR_TRANSFER_LIST;
   spec.parse = after_list;
   spec.fail = on_failed;
   return dr__exec_op(op, &spec, err);

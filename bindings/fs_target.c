@@ -82,16 +82,13 @@ static int check_path(const dr_op *op, dr_err *err) {
 /* The beginning of the text's hash is shown: a change of the text is a change of the plan. */
 char *dr__fs_preview_write(const dr_op *op) {
   char hex[65];
-  dr_sha256 hash;
   char *line = NULL;
   const json_t *text = dr__arg(op, "text");
   const char *mode = dr__arg_string(op, "mode", NULL);
   const char *cwd = op->target->cwd;
   const char *path = dr__arg_string(op, "path", "");
   bool relative = cwd && path[0] != '/' && path[0] != '~';
-  dr__sha256_init(&hash);
-  dr__sha256_add(&hash, json_string_value(text), json_string_length(text));
-  dr__sha256_hex(&hash, hex);
+  dr__sha256_of(json_string_value(text), json_string_length(text), hex);
   int length = asprintf(&line, "write %s%s%s (%zu bytes, sha256 %.12s…%s%s)", relative ? cwd : "",
                         relative ? "/" : "", path, json_string_length(text), hex,
                         mode ? ", mode " : "", mode ? mode : "");

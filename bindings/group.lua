@@ -11,9 +11,7 @@ local inside = setmetatable({}, { __mode = "k" })
 
 local Group = {}
 
-local function wrong(message, hint)
-  return dr.fail { code = "recipe.argument", message = message, hint = hint }
-end
+local wrong = dr.wrong
 
 local function is_group(value) return getmetatable(value) == "hosts" end
 local function is_target(value) return getmetatable(value) == "target" end

@@ -46,14 +46,9 @@ static void close_hosts(void *value) {
 }
 
 static hosts *get_hosts(dr_runtime *rt) {
-  hosts *all = dr__runtime_get(rt, kept_as);
-  if (all) return all;
-  all = calloc(1, sizeof *all);
-  if (!all) return NULL;
-  all->rt = rt;
-  if (dr__runtime_put(rt, kept_as, all, close_hosts) == 0) return all;
-  free(all);
-  return NULL;
+  hosts *all = dr__runtime_keep(rt, kept_as, sizeof *all, close_hosts);
+  if (all) all->rt = rt;
+  return all;
 }
 
 static host *find_transport(dr_runtime *rt, const dr_transport *transport) {

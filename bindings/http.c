@@ -30,9 +30,7 @@ dr_http *dr__http_of(dr_runtime *rt, dr_err *err) {
 }
 
 static void fail_cancelled(dr_op *op) {
-  dr_err err = DR_ERR_INIT;
-  dr__fail(&err, "cancelled", "the request was cancelled");
-  dr__op_fail(op, &err);
+  dr__op_fail_cancelled(op, "the request was cancelled");
 }
 
 /* ------------------------------------------------------------ http.expect */

@@ -6,9 +6,7 @@ local get, send, expect = dr.op("http.get"), dr.op("http.send"), dr.op("http.exp
 local certificate = dr.op("http.certificate")
 local probe_start, probe_stop = dr.op("http.probe"), dr.op("http.probe_stop")
 
-local function wrong(message, hint)
-  return dr.fail { code = "recipe.argument", message = message, hint = hint }
-end
+local wrong = dr.wrong
 
 -- An object with these functions that may be called as object.name(…) and as object:name(…).
 function dr.bound(name, functions)

@@ -30,10 +30,8 @@ static void drop(dr_op *op) {
 }
 
 static void cancel(dr_op *op) {
-  dr_err err = DR_ERR_INIT;
   drop(op);
-  dr__fail(&err, "cancelled", "the request was cancelled");
-  dr__op_fail(op, &err);
+  dr__op_fail_cancelled(op, "the request was cancelled");
 }
 
 static int connect_to(dr_op *op, bool judge, void (*on_done)(void *, dr_http_response *, dr_err *),

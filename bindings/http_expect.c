@@ -1,4 +1,5 @@
-/* http_expect.c - compares an HTTP answer with what was expected. Pure, any thread. */
+/* http_expect.c - compares an HTTP answer with what was expected. Pure, any thread. Called by
+ * http_wait.c and http_probe.c. */
 #include "http_expect.h"
 
 #include "core/err.h"

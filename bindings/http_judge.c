@@ -1,4 +1,5 @@
-/* http_judge.c - judges the samples of a watch. Pure, any thread; the rule is in the header. */
+/* http_judge.c - judges the samples of a watch. Pure, any thread; the rule is in the header.
+ * Called by http_watch_op.c. */
 #include "http_judge.h"
 
 #include <stdio.h>

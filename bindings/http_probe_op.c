@@ -37,13 +37,9 @@ static void close_probes(void *value) {
 static probes *probes_of(dr_runtime *rt, dr_http **http, dr_err *err) {
   *http = dr__http_of(rt, err);
   if (!*http) return NULL;
-  probes *all = dr__runtime_get(rt, "http.probes");
-  if (all) return all;
-  all = calloc(1, sizeof *all);
-  if (all && dr__runtime_put(rt, "http.probes", all, close_probes) == 0) return all;
-  free(all);
-  dr__err_nomem(err);
-  return NULL;
+  probes *all = dr__runtime_keep(rt, "http.probes", sizeof *all, close_probes);
+  if (!all) dr__err_nomem(err);
+  return all;
 }
 
 /* Takes the probe with this number off the list; NULL: there is none. */

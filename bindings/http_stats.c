@@ -1,4 +1,5 @@
-/* http_stats.c - the arithmetic of a probe. Pure, any thread.
+/* http_stats.c - the arithmetic of a probe. Pure, any thread. Called by http_probe.c
+ * and http_watch_op.c.
  *
  * Latencies go into a histogram whose steps grow with the value (64 for each doubling), so that an
  * hour of probing takes as much memory as a second of it.

@@ -1,5 +1,6 @@
 /* http_stats.h - what a probe saw: counts, silences, latencies and versions. Pure: the caller says
- * what time it is. Memory is constant, however long a probe runs. Used by http_probe.c; any thread.
+ * what time it is. Memory is constant, however long a probe runs. Used by http_probe.c and
+ * http_watch_op.c; any thread.
  */
 #ifndef DR_HTTP_STATS_H
 #define DR_HTTP_STATS_H

@@ -1,5 +1,5 @@
 /* http_text.c - small texts around HTTP: URLs fit to be shown, phrases of statuses, bytes as JSON.
- * Pure, any thread. */
+ * Pure, any thread. Called by the http and docker bindings. */
 #include "http_client.h"
 
 #include "capture.h"

@@ -8,9 +8,7 @@ local BAD_LOOKS <const> = 3
 local LOOK_EVERY <const> = 5
 local LOG_LINES <const> = 15
 
-local function wrong(message, hint)
-  return dr.fail { code = "recipe.argument", message = "http.watch: " .. message, hint = hint }
-end
+local function wrong(message, hint) return dr.wrong("http.watch: " .. message, hint) end
 
 local units = { B = 1, K = 1024, M = 1024 ^ 2, G = 1024 ^ 3 }
 

@@ -86,10 +86,8 @@ static void drop(dr_op *op) {
 }
 
 static void cancel(dr_op *op) {
-  dr_err err = DR_ERR_INIT;
   drop(op);
-  dr__fail(&err, "cancelled", "the watch was cancelled");
-  dr__op_fail(op, &err);
+  dr__op_fail_cancelled(op, "the watch was cancelled");
 }
 
 static const char *url_of(const watched *it) {

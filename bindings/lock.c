@@ -46,8 +46,6 @@ struct lock {
   uv_timer_t timer; /* bounds the acquiring; open as long as the lock */
 };
 
-static const char kept_as[] = "locks";
-
 /* ------------------------------------------------------------ the list */
 
 static void unlink_lock(lock *l) {
@@ -75,14 +73,9 @@ static void close_locks(void *value) {
 }
 
 static locks *get_locks(dr_runtime *rt) {
-  locks *all = dr__runtime_get(rt, kept_as);
-  if (all) return all;
-  all = calloc(1, sizeof *all);
-  if (!all) return NULL;
-  all->rt = rt;
-  if (dr__runtime_put(rt, kept_as, all, close_locks) == 0) return all;
-  free(all);
-  return NULL;
+  locks *all = dr__runtime_keep(rt, "locks", sizeof *all, close_locks);
+  if (all) all->rt = rt;
+  return all;
 }
 
 static lock *find_lock(locks *all, const dr_target *target, const char *name) {

@@ -82,10 +82,8 @@ static void release_lookup(dr_op *op) {
 }
 
 static void cancel_lookup(dr_op *op) {
-  dr_err err = DR_ERR_INIT;
   release_lookup(op);
-  dr__fail(&err, "cancelled", "the look-up was cancelled");
-  dr__op_fail(op, &err);
+  dr__op_fail_cancelled(op, "the look-up was cancelled");
 }
 
 static int look_up_here(dr_op *op, dr_err *err) {

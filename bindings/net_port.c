@@ -84,10 +84,8 @@ static void drop(dr_op *op) {
 }
 
 static void cancel(dr_op *op) {
-  dr_err err = DR_ERR_INIT;
   drop(op);
-  dr__fail(&err, "cancelled", "the look at %s:%d was cancelled", host_of(op), port_of(op));
-  dr__op_fail(op, &err);
+  dr__op_fail_cancelled(op, "the look at %s:%d was cancelled", host_of(op), port_of(op));
 }
 
 static int knock(knocking *it, dr_err *err);

@@ -5,8 +5,7 @@ local send = dr.op("notify.send")
 local core = dr.core.http
 
 local function wrong(what, message)
-  return dr.fail { code = "recipe.argument", message = what .. ": " .. message,
-    hint = what .. " { url = secret(\"WEBHOOK_URL\"), text = \"…\" }" }
+  return dr.wrong(what .. ": " .. message, what .. " { url = secret(\"WEBHOOK_URL\"), text = \"…\" }")
 end
 
 -- A webhook's address lets anybody write: it is a secret, wherever it came from.

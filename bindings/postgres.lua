@@ -14,7 +14,7 @@ local Postgres = dr.open("Postgres.", { null = setmetatable({}, { __name = "post
   __metatable = "postgres.null", __tostring = function() return "NULL" end }) })
 dr.Postgres = Postgres
 
-local function wrong(message, hint) return dr.fail { code = "recipe.argument", message = message, hint = hint } end
+local wrong = dr.wrong
 
 -- ---------------------------------------------------------------------------------------------- connections
 

@@ -14,9 +14,7 @@ local function this_machine()
   return here
 end
 
-local function wrong(method, message, hint)
-  return dr.fail { code = "recipe.argument", message = (":%s: %s"):format(method, message), hint = hint }
-end
+local function wrong(method, message, hint) return dr.wrong((":%s: %s"):format(method, message), hint) end
 
 local function options_of(method, options, known)
   if options ~= nil and type(options) ~= "table" then wrong(method, "its options are a table") end
@@ -24,12 +22,6 @@ local function options_of(method, options, known)
   for _, name in ipairs(known) do names[name] = true end
   dr.check_options(method, options or {}, names)
   return options or {}
-end
-
-local function pick(options, names)
-  local args = {}
-  for _, name in ipairs(names) do args[name] = options[name] end
-  return args
 end
 
 local function check_path(method, what, path)
@@ -70,7 +62,7 @@ local function proven(db, path, options, fresh)
   local reading = { path = path, fresh = fresh, note = options.verify ~= "restore", timeout = options.timeout }
   local read = with_tools(db, verify, "verify_backup", reading, options.tools, true)
   if options.verify ~= "restore" then return read end
-  local args = pick(options, { "maintenance", "owners", "timeout" })
+  local args = dr.pick(options, { "maintenance", "owners", "timeout" })
   args.path, args.database = path, db:keywords().dbname
   local rehearsed = with_tools(db, rehearse, "verify_backup", args, options.tools)
   return { path = path, how = "restore", taken = rehearsed.taken, tables = rehearsed.tables, rows = rehearsed.rows,
@@ -105,7 +97,7 @@ function Database:backup(options)
   check_path("backup", "dir, the folder on this machine for the backup", options.dir)
   check_verify("backup", options.verify)
   check_keep(options)
-  local args = pick(options, { "dir", "globals", "role_passwords", "lock_timeout", "timeout" })
+  local args = dr.pick(options, { "dir", "globals", "role_passwords", "lock_timeout", "timeout" })
   local made = with_tools(self, backup, "backup", args, options.tools)
   local path = made.path
   if options.verify ~= false then proven(self, path, options, true) end
@@ -155,7 +147,7 @@ end
 local function dropped_on_interrupt(db, name, options)
   return setmetatable({}, { __close = function(_, problem)
     if not dr.is_error(problem) or problem.code ~= "cancelled" then return end
-    local args = asked(db, "restore", pick(options, { "database", "maintenance" }))
+    local args = asked(db, "restore", dr.pick(options, { "database", "maintenance" }))
     args.names = dr.array { name }
     drop_kept(db.place.target, args)
   end })
@@ -166,7 +158,7 @@ function Database:restore(path, options)
   options = options_of("restore", options, restore_options)
   local known = facts(this_machine(), { path = check_path("restore", "the path of a backup", path) })
   local name = name_of(self, options, known)
-  local args = pick(options, { "maintenance", "owners", "timeout" })
+  local args = dr.pick(options, { "maintenance", "owners", "timeout" })
   args.path, args.database = path, name
   args.unused = options.swap ~= false and not options.disconnect
   local made = with_tools(self, restore, "restore", args, options.tools)

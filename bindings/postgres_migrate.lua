@@ -10,9 +10,7 @@ local up, down = dr.op("postgres.migrate"), dr.op("postgres.migrate_down")
 
 local here
 
-local function wrong(method, message, hint)
-  return dr.fail { code = "recipe.argument", message = (":%s: %s"):format(method, message), hint = hint }
-end
+local function wrong(method, message, hint) return dr.wrong((":%s: %s"):format(method, message), hint) end
 
 -- How long things may take, unless the recipe says otherwise.
 local usual = { lock_timeout = 2, lock_attempts = 10, within = 60, timeout = 3600 }
@@ -64,12 +62,6 @@ local function common(method, options)
   return args
 end
 
-local function copy(from)
-  local to = {}
-  for key, value in pairs(from) do to[key] = value end
-  return to
-end
-
 -- The types of columns, as the review wants to know them: relation → column → type.
 local TYPES <const> = [[
   select x.name, a.attname as column, format_type(a.atttypid, a.atttypmod) as type
@@ -88,7 +80,7 @@ end
 -- The review of a folder; second, whether it is not known before the run what is pending.
 local function reviewed(db, args, more)
   here = here or dr.core.target.host("local", { host = "local" })
-  local ask = copy(args)
+  local ask = dr.copy(args)
   for key, value in pairs(more) do ask[key] = value end
   local known = db:call(state, {})
   local unknown = dr.assumed(known)

@@ -5,9 +5,7 @@ local core = dr.core.postgres_sql
 
 local fields = { catalog = true }
 
-local function wrong(message, hint)
-  return dr.fail { code = "recipe.argument", message = "postgres.classify " .. message, hint = hint }
-end
+local function wrong(message, hint) return dr.wrong("postgres.classify " .. message, hint) end
 
 local function check(scripts, options)
   for index, sql in ipairs(scripts) do

@@ -1,5 +1,6 @@
 /* process_list.c - the reader of what the process script writes, and the signals. No I/O; unit
- * tests in tests/unit/test_process_list.c, fuzzed. /proc is described in proc(5). */
+ * tests in tests/unit/test_process_list.c, fuzzed. /proc is described in proc(5).
+ * Called by process.c. */
 #include "process_list.h"
 
 #include "core/err.h"

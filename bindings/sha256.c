@@ -26,3 +26,10 @@ void dr__sha256_hex(dr_sha256 *hash, char hex[65]) {
   }
   hex[64] = '\0';
 }
+
+void dr__sha256_of(const void *bytes, size_t length, char hex[65]) {
+  dr_sha256 hash;
+  dr__sha256_init(&hash);
+  dr__sha256_add(&hash, bytes, length);
+  dr__sha256_hex(&hash, hex);
+}

@@ -15,4 +15,7 @@ void dr__sha256_add(dr_sha256 *hash, const void *bytes, size_t length);
 /* Ends the hash and writes its 64 hexadecimal digits and a NUL. */
 void dr__sha256_hex(dr_sha256 *hash, char hex[65]);
 
+/* All at once. */
+void dr__sha256_of(const void *bytes, size_t length, char hex[65]);
+
 #endif

@@ -47,8 +47,6 @@ typedef struct answers {
   answer *first;
 } answers;
 
-static const char kept_as[] = "sudo";
-
 static int ask_and_try(dr_op *op, json_int_t tries, json_int_t seen, dr_err *err);
 
 /* ------------------------------------------------------------ keeping */
@@ -66,12 +64,7 @@ static void close_answers(void *value) {
 }
 
 static answers *get_answers(dr_runtime *rt) {
-  answers *all = dr__runtime_get(rt, kept_as);
-  if (all) return all;
-  all = calloc(1, sizeof *all);
-  if (!all || dr__runtime_put(rt, kept_as, all, close_answers) == 0) return all;
-  free(all);
-  return NULL;
+  return dr__runtime_keep(rt, "sudo", sizeof(answers), close_answers);
 }
 
 /* Who logs in on the op's machine. */

@@ -24,9 +24,7 @@ local function call(swarm, name, args, options)
   return ops[name](swarm.target, args)
 end
 
-local function wrong(message, hint)
-  return dr.fail { code = "recipe.argument", message = message, hint = hint }
-end
+local wrong = dr.wrong
 
 local function take(options, name)
   local rest, taken = {}, nil

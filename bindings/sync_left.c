@@ -16,11 +16,8 @@
 #include <string.h>
 
 void dr__sync_left_key(const char *from, char key[13]) {
-  dr_sha256 hash;
   char hex[65];
-  dr__sha256_init(&hash);
-  dr__sha256_add(&hash, from, strlen(from));
-  dr__sha256_hex(&hash, hex);
+  dr__sha256_of(from, strlen(from), hex);
   dr__copy_text(key, 13, hex);
 }
 

@@ -39,7 +39,7 @@ const dr_arg dr__sync_args[] = {FOLDER_ARGS,
                                 {"plan", DR_ARG_STRING, DR_REQUIRED},
                                 {0}};
 
-enum { SHOWN_NAMES = 5, MARGIN = 64 * 1024, LIST_KEEP = 64 * 1024 * 1024 };
+enum { SHOWN_NAMES = 5, MARGIN = 64 * 1024 };
 
 /* ------------------------------------------------------------ manifests that were read */
 
@@ -66,12 +66,7 @@ static void close_shelf(void *value) {
 }
 
 static shelf *get_shelf(dr_runtime *rt) {
-  shelf *all = dr__runtime_get(rt, kept_as);
-  if (all) return all;
-  all = calloc(1, sizeof *all);
-  if (all && dr__runtime_put(rt, kept_as, all, close_shelf) == 0) return all;
-  free(all);
-  return NULL;
+  return dr__runtime_keep(rt, kept_as, sizeof(shelf), close_shelf);
 }
 
 static const dr_manifest *find_kept(const dr_op *op, const char *digest) {
@@ -293,16 +288,9 @@ static int hash_there(dr_op *op, const dr_manifest *here, const listing *target,
     dr__text_add(&names, e->path, strlen(e->path) + 1);
   }
   if (names.length == 0 && !names.failed) return compare(op, target, attempt, done, err);
-  dr_exec_spec spec = {.command = dr__fs_script(to_of(op), dr__sync_hash, json_array()),
-                       .timeout = DR_TRANSFER_SECONDS,
-                       .keep = LIST_KEEP,
-                       .any_status = true,
-                       .quiet = true,
-                       .input = names.bytes,
-                       .input_length = names.length,
-                       .carry = json_pack("{s:I, s:O}", "attempt", attempt, "list", (json_t *)list),
-                       .parse = after_hash,
-                       .fail = on_failed};
+  dr_exec_spec spec = dr__transfer_ask_hashes(to_of(op), &names, list, attempt);
+  spec.parse = after_hash;
+  spec.fail = on_failed;
   int status = dr__exec_op(op, &spec, err);
   dr__text_free(&names);
   return status;
@@ -333,7 +321,7 @@ static int list_there(dr_op *op, json_int_t attempt, dr_err *err) {
   json_t *words =
       json_pack("[s, s, s]", dr__arg_boolean(op, "parents", false) ? "yes" : "no", "no", key);
   dr_exec_spec spec = dr__transfer_ask(dr__fs_script(to_of(op), dr__sync_list, words), attempt);
-  spec.keep = LIST_KEEP;
+  spec.keep = DR_TRANSFER_LIST;
   spec.parse = after_list;
   spec.fail = on_failed;
   return dr__exec_op(op, &spec, err);

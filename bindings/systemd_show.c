@@ -1,6 +1,6 @@
 /* systemd_show.c - the reader of `systemctl show`, and the judgement of what it says. No I/O; unit
  * tests in tests/unit/test_systemd_show.c, fuzzed. The properties are described in
- * org.freedesktop.systemd1(5). */
+ * org.freedesktop.systemd1(5). Called by systemd.c and systemd_act.c. */
 #include "systemd_show.h"
 
 #include "core/err.h"

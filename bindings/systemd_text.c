@@ -1,5 +1,5 @@
 /* systemd_text.c - what systemd and the programs it runs say, in words a person can act on. No I/O,
- * any thread. */
+ * any thread. Called by the systemd ops and gunicorn.c. */
 #include "systemd_show.h"
 
 #include "core/err.h"

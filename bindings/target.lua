@@ -6,9 +6,7 @@ local connect, run, read, check = dr.op("target.connect"), dr.op("target.run"), 
   dr.op("target.check")
 local check_sudo = dr.op("target.sudo")
 
-local function wrong(message, hint)
-  return dr.fail { code = "recipe.argument", message = message, hint = hint }
-end
+local wrong = dr.wrong
 
 -- Refuses {"git", "pull", timeout = 5}: options in the list of words would be lost without a word.
 local function check_words(method, command)

@@ -28,9 +28,7 @@ static void on_over(uv_timer_t *timer) {
 }
 
 static void cancel_sleep(dr_op *op) {
-  dr_err err = DR_ERR_INIT;
-  dr__fail(&err, "cancelled", "the wait was cancelled");
-  dr__op_fail(op, &err);
+  dr__op_fail_cancelled(op, "the wait was cancelled");
 }
 
 static void release_sleep(dr_op *op) {

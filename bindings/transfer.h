@@ -10,7 +10,8 @@ enum {
   DR_TRANSFER_SECONDS = 3600, /* for one attempt, where the recipe gives no bound */
   DR_TRANSFER_STALL = 60,     /* without a byte */
   DR_TRANSFER_ATTEMPTS = 3,
-  DR_PROBE_SECONDS = 600 /* for what may hash a large file */
+  DR_PROBE_SECONDS = 600,             /* for what may hash a large file */
+  DR_TRANSFER_LIST = 64 * 1024 * 1024 /* bytes of a folder's list that are kept */
 };
 
 /* transfer_upload.c and transfer_download.c: target.upload and target.download */
@@ -137,6 +138,11 @@ json_int_t dr__transfer_carried(const dr_op *op, const char *name);
 /* A short question to the target, begun a little later with each attempt; the command is taken
  * over. parse and fail are the caller's to set. */
 dr_exec_spec dr__transfer_ask(json_t *command, json_int_t attempt);
+
+/* The next question of a sync: the hashes of these files (names as dr__sync_hash reads them) in the
+ * folder; list, what the question before answered, goes with it as "list". The rest as above. */
+dr_exec_spec dr__transfer_ask_hashes(const char *folder, const dr_text *names, const json_t *list,
+                                     json_int_t attempt);
 
 /* A command that moves bytes; command, carry and files are taken over. parse, fail and pulse are
  * the caller's to set. */

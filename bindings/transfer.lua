@@ -9,9 +9,7 @@ local manifest, compare, sync = dr.op("fs.manifest"), dr.op("target.compare"), d
 -- This machine, so that a plan knows that a file read here is one an earlier op was to change there.
 local here
 
-local function wrong(message, hint)
-  return dr.fail { code = "recipe.argument", message = message, hint = hint }
-end
+local wrong = dr.wrong
 
 local function check_path(method, what, path)
   if type(path) ~= "string" or path == "" then wrong((":%s takes %s"):format(method, what)) end
@@ -57,12 +55,6 @@ local function plan_of(found, deletes)
   return table.concat(parts, ", ")
 end
 
-local function copy(options, names)
-  local args = {}
-  for _, name in ipairs(names) do args[name] = options[name] end
-  return args
-end
-
 local sync_options = { "exclude", "delete", "mode", "dir_mode", "owner", "parents" }
 
 function Target:sync(from, to, options)
@@ -74,7 +66,7 @@ function Target:sync(from, to, options)
   if args.to == "" then wrong(":sync does not work on the whole of /") end
   local files = manifest(here, { path = from, exclude = args.exclude })
   args.sha256 = files.sha256
-  local shared = copy(args, sync_options)
+  local shared = dr.pick(args, sync_options)
   shared.from, shared.to, shared.sha256 = args.from, args.to, args.sha256
   if dr.assumed(files) then
     args.what, args.plan = "unknown until then", "what differs is unknown until then"

@@ -8,6 +8,7 @@
 #include "transfer.h"
 
 #include "core/err.h"
+#include "fs.h"
 
 #include <string.h>
 
@@ -22,6 +23,19 @@ dr_exec_spec dr__transfer_ask(json_t *command, json_int_t attempt) {
                         .any_status = true,
                         .quiet = true,
                         .carry = json_pack("{s:I}", "attempt", attempt)};
+}
+
+dr_exec_spec dr__transfer_ask_hashes(const char *folder, const dr_text *names, const json_t *list,
+                                     json_int_t attempt) {
+  return (dr_exec_spec){.command = dr__fs_script(folder, dr__sync_hash, json_array()),
+                        .timeout = DR_TRANSFER_SECONDS,
+                        .keep = DR_TRANSFER_LIST,
+                        .any_status = true,
+                        .quiet = true,
+                        .input = names->bytes,
+                        .input_length = names->length,
+                        .carry =
+                            json_pack("{s:I, s:O}", "attempt", attempt, "list", (json_t *)list)};
 }
 
 dr_exec_spec dr__transfer_move(const dr_op *op, json_t *command, json_t *carry,

@@ -1,5 +1,5 @@
 /* transfer_script.c - the shell texts that move one file on the target's side, and reading their
- * answers. Pure C, any thread.
+ * answers. Pure C, any thread. Used by transfer_upload.c and transfer_download.c.
  *
  * The new file grows as .NAME.deployrun-HASH.part beside its destination, readable by its owner
  * alone. HASH is the beginning of its SHA-256, so that a later run finds only what it can go on

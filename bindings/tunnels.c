@@ -38,13 +38,9 @@ static void close_tunnels(void *value) {
 }
 
 static tunnels *tunnels_of(dr_runtime *rt, dr_err *err) {
-  tunnels *all = dr__runtime_get(rt, "tunnels");
-  if (all) return all;
-  all = calloc(1, sizeof *all);
-  if (all && dr__runtime_put(rt, "tunnels", all, close_tunnels) == 0) return all;
-  free(all);
-  dr__err_nomem(err);
-  return NULL;
+  tunnels *all = dr__runtime_keep(rt, "tunnels", sizeof *all, close_tunnels);
+  if (!all) dr__err_nomem(err);
+  return all;
 }
 
 static tunnel *find_way(const tunnels *all, const dr_transport *transport, const char *way) {

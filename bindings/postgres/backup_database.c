@@ -27,14 +27,11 @@ void dr__backup_stamp(char *buffer, size_t size) {
 /* The database's name, or the beginning of a long one and a hash. */
 static void short_name(const char *database, char buffer[ROOM_FOR_NAME + 1]) {
   char hex[65], beginning[ROOM_FOR_NAME - HASH];
-  dr_sha256 hash;
   if (strlen(database) <= ROOM_FOR_NAME) {
     dr__copy_text(buffer, ROOM_FOR_NAME + 1, database);
     return;
   }
-  dr__sha256_init(&hash);
-  dr__sha256_add(&hash, database, strlen(database));
-  dr__sha256_hex(&hash, hex);
+  dr__sha256_of(database, strlen(database), hex);
   dr__copy_text(beginning, sizeof beginning, database);
   snprintf(buffer, ROOM_FOR_NAME + 1, "%s~%.*s", beginning, HASH, hex);
 }

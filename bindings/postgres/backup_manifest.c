@@ -22,10 +22,7 @@ static bool seal_of(const json_t *manifest, char hex[65]) {
   char *text = json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS);
   json_decref(rest);
   if (!text) return false;
-  dr_sha256 hash;
-  dr__sha256_init(&hash);
-  dr__sha256_add(&hash, text, strlen(text));
-  dr__sha256_hex(&hash, hex);
+  dr__sha256_of(text, strlen(text), hex);
   free(text);
   return true;
 }

@@ -163,11 +163,8 @@ static json_t *who_and_where(void) {
 
 static bool add_globals(const backup *self) {
   char hex[65];
-  dr_sha256 hash;
   if (!self->globals) return true;
-  dr__sha256_init(&hash);
-  dr__sha256_add(&hash, self->globals, strlen(self->globals));
-  dr__sha256_hex(&hash, hex);
+  dr__sha256_of(self->globals, strlen(self->globals), hex);
   json_t *file = json_pack("{s:I, s:s}", "bytes", (json_int_t)strlen(self->globals), "sha256", hex);
   return json_object_set_new(self->manifest, "globals", file) == 0;
 }

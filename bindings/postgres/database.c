@@ -248,15 +248,6 @@ static void close_all(void *value) {
   free(list);
 }
 
-static kept_list *list_of(dr_runtime *rt) {
-  kept_list *list = dr__runtime_get(rt, "postgres");
-  if (list) return list;
-  list = calloc(1, sizeof *list);
-  if (list && dr__runtime_put(rt, "postgres", list, close_all) == 0) return list;
-  free(list);
-  return NULL;
-}
-
 /* Takes the first connection to the way's database out of the list; NULL when there is none. */
 static kept *unlink_kept(kept_list *list, const dr_pg_way *way) {
   kept **at = &list->first;
@@ -287,7 +278,7 @@ static bool is_kept(const kept_list *list, const dr_pg_way *way) {
 }
 
 void dr__pg_keep(dr_runtime *rt, const dr_pg_way *way, dr_pg *pg) {
-  kept_list *list = list_of(rt);
+  kept_list *list = dr__runtime_keep(rt, "postgres", sizeof *list, close_all);
   bool wanted =
       list && !dr__pg_cancel_sent(pg) && dr__pg_state(pg) == DR_PG_IDLE && !is_kept(list, way);
   kept *fresh = wanted ? calloc(1, sizeof *fresh) : NULL;

@@ -1,4 +1,5 @@
-/* postgres/hazard_accept.c - reads annotations that accept hazards. Pure, any thread. */
+/* postgres/hazard_accept.c - reads annotations that accept hazards. Pure, any thread. Called
+ * by hazards.c. */
 #include "postgres/hazard_accept.h"
 
 #include "postgres/hazard_rules.h"

@@ -124,18 +124,8 @@ static void judge_index(dr_sql_judgement *j, json_t *fields) {
   if (*name) note_index(j, fields, name);
 }
 
-static void judge_on_relations(dr_sql_judgement *j, const json_t *relations, dr_sql_rule_id rule) {
-  size_t i;
-  json_t *one;
-  json_array_foreach(relations, i, one) {
-    char relation[DR_SQL_NAME_SIZE];
-    dr__tree_relation(relation, dr__tree_as(one, "RangeVar"));
-    dr__judge(j, rule, relation, NULL);
-  }
-}
-
 static void judge_statistics(dr_sql_judgement *j, json_t *fields) {
-  judge_on_relations(j, dr__tree_array(fields, "relations"), DR_SQL_RULE_CREATE_STATISTICS);
+  dr__judge_relations(j, DR_SQL_RULE_CREATE_STATISTICS, dr__tree_array(fields, "relations"));
 }
 
 /* ------------------------------------------------------------ what hangs on tables */

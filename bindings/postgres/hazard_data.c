@@ -74,14 +74,7 @@ static void judge_merge(dr_sql_judgement *j, json_t *fields) {
 }
 
 static void judge_truncate(dr_sql_judgement *j, json_t *fields) {
-  const json_t *relations = dr__tree_array(fields, "relations");
-  size_t i;
-  json_t *one;
-  json_array_foreach(relations, i, one) {
-    char relation[DR_SQL_NAME_SIZE];
-    dr__tree_relation(relation, dr__tree_as(one, "RangeVar"));
-    dr__judge(j, DR_SQL_RULE_TRUNCATE, relation, NULL);
-  }
+  dr__judge_relations(j, DR_SQL_RULE_TRUNCATE, dr__tree_array(fields, "relations"));
 }
 
 static void judge_copy(dr_sql_judgement *j, json_t *fields) {

@@ -81,6 +81,16 @@ void dr__judge(dr_sql_judgement *j, dr_sql_rule_id id, const char *relation, con
   dr__judge_lock(j, id, relation, object, dr__sql_rule(id)->lock);
 }
 
+void dr__judge_relations(dr_sql_judgement *j, dr_sql_rule_id id, const json_t *relations) {
+  size_t i;
+  json_t *one;
+  json_array_foreach(relations, i, one) {
+    char relation[DR_SQL_NAME_SIZE];
+    dr__tree_relation(relation, dr__tree_as(one, "RangeVar"));
+    dr__judge(j, id, relation, NULL);
+  }
+}
+
 void dr__judge_own(dr_sql_judgement *j, dr_sql_rule_id id, const char *relation) {
   const dr_sql_rule *rule = dr__sql_rule(id);
   take_kind(j, rule);

@@ -39,6 +39,9 @@ void dr__judge_lock(dr_sql_judgement *j, dr_sql_rule_id id, const char *relation
  * lock counts. */
 void dr__judge_own(dr_sql_judgement *j, dr_sql_rule_id id, const char *relation);
 
+/* The same for each relation of a list. */
+void dr__judge_relations(dr_sql_judgement *j, dr_sql_rule_id id, const json_t *relations);
+
 /* A lock beside, of a rule that was noted: the table a foreign key points to. */
 void dr__judge_also(dr_sql_judgement *j, const char *relation, dr_sql_lock lock);
 

@@ -1,6 +1,6 @@
 /* postgres/hazard_lint.c - can a script run twice, and is its order the one that works: add
  * columns, nullable first; loosen constraints; add enum values, in a script of their own; change
- * rows. Pure; one thread at a time. */
+ * rows. Pure; one thread at a time. Called by hazards.c. */
 #include "postgres/hazard_lint.h"
 
 #include "postgres/hazard_block.h"

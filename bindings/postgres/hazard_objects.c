@@ -24,28 +24,26 @@ static void judge_create_type(dr_sql_judgement *j, json_t *fields) {
   dr__judge_created(j, "type", name, true);
 }
 
-static void judge_enum(dr_sql_judgement *j, json_t *fields) {
+/* The type that a statement changes: nobody's yet when the scripts made it. */
+static void judge_type(dr_sql_judgement *j, const json_t *fields, dr_sql_rule_id rule) {
   char name[DR_SQL_NAME_SIZE];
   dr__tree_name(name, dr__tree_array(fields, "typeName"), 0);
-  dr_sql_rule_id rule =
-      json_object_get(fields, "oldVal") ? DR_SQL_RULE_RENAME_VALUE : DR_SQL_RULE_ADD_VALUE;
   if (dr__world_created(j->world, "type", name))
     dr__judge_own(j, rule, NULL);
   else
     dr__judge(j, rule, NULL, name);
 }
 
+static void judge_enum(dr_sql_judgement *j, json_t *fields) {
+  bool renames = json_object_get(fields, "oldVal") != NULL;
+  judge_type(j, fields, renames ? DR_SQL_RULE_RENAME_VALUE : DR_SQL_RULE_ADD_VALUE);
+}
+
 /* Only SET NOT NULL ("O") and ADD CONSTRAINT ("C"), and VALIDATE ("V"), look at rows. */
 static void judge_domain(dr_sql_judgement *j, json_t *fields) {
-  char name[DR_SQL_NAME_SIZE];
-  dr__tree_name(name, dr__tree_array(fields, "typeName"), 0);
   bool tightens = dr__tree_is(fields, "subtype", "O") || dr__tree_is(fields, "subtype", "C") ||
                   dr__tree_is(fields, "subtype", "V");
-  dr_sql_rule_id rule = tightens ? DR_SQL_RULE_ALTER_DOMAIN : DR_SQL_RULE_LOOSEN_DOMAIN;
-  if (dr__world_created(j->world, "type", name))
-    dr__judge_own(j, rule, NULL);
-  else
-    dr__judge(j, rule, NULL, name);
+  judge_type(j, fields, tightens ? DR_SQL_RULE_ALTER_DOMAIN : DR_SQL_RULE_LOOSEN_DOMAIN);
 }
 
 /* ------------------------------------------------------------ functions and others */

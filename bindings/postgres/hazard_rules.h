@@ -1,6 +1,6 @@
 /* postgres/hazard_rules.h - the table of judgements: what each kind of change does to running code
  * and to tables. The one place where they are written down: the classifier judges by it, the table
- * in docs/hazards.md is made of it (docs/generate_hazards.sh), and test_hazards_server.c asks a
+ * in docs/hazards.md is made of it (docs/generate_hazards.sh), and tests/bindings/hazards.c asks a
  * server whether locks, scans and rewrites are so. Constant; any thread.
  */
 #ifndef DR_POSTGRES_HAZARD_RULES_H

@@ -1,6 +1,6 @@
 /* postgres/hazards.c - judges scripts statement by statement and writes the result as JSON. Pure;
  * one thread at a time. The judges are in hazard_*.c, the judgements in hazard_rules.h; contract in
- * the header. */
+ * the header. Called by classify.c and the review of migrations. */
 #include "postgres/hazards.h"
 
 #include "postgres/hazard_accept.h"

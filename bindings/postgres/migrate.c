@@ -82,13 +82,7 @@ static void close_kept(void *value) {
 
 /* What the runtime keeps of the last review; NULL when memory is short. */
 static dr_migrations_judged *kept_of(dr_runtime *rt) {
-  static const char key[] = "judged migrations";
-  dr_migrations_judged *kept = dr__runtime_get(rt, key);
-  if (kept) return kept;
-  kept = calloc(1, sizeof *kept);
-  if (!kept || dr__runtime_put(rt, key, kept, close_kept) == 0) return kept;
-  free(kept);
-  return NULL;
+  return dr__runtime_keep(rt, "judged migrations", sizeof(dr_migrations_judged), close_kept);
 }
 
 /* Of two reviews at a time, the later begins with nothing, and what the last one has stays. */

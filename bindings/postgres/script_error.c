@@ -1,5 +1,6 @@
 /* postgres/script_error.c - what is wrong with a script that PostgreSQL's parser refused: a command
- * of psql, rows behind COPY … FROM STDIN, or a mistake. Pure, any thread.
+ * of psql, rows behind COPY … FROM STDIN, or a mistake. Pure, any thread. Called by statements.c
+ * and trees.c.
  *
  * The parser stops at the first thing it does not know. Whether rows or a psql command stand there
  * is found out with the text before that place, which scans and, statement by statement, parses. */

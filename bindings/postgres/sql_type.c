@@ -2,8 +2,8 @@
  * thread.
  *
  * PostgreSQL rewrites a table unless the cast is binary or its length function only widens:
- * ATColumnChangeRequiresRewrite() and the functions' prosupport. test_hazards_server.c asks a
- * server about each pair. */
+ * ATColumnChangeRequiresRewrite() and the functions' prosupport. tests/bindings/hazards.c asks
+ * a server about each pair. Called by hazard_alter.c, hazard_create.c and sql_world.c. */
 #include "postgres/sql_type.h"
 
 #include "postgres/statements.h"

@@ -2,7 +2,7 @@
  * one, and which no script may have. Pure, any thread. Used by statements.c.
  *
  * The list is that of PreventInTransactionBlock() in PostgreSQL's source, and a test asks a server
- * about each (test_hazards_server.c). */
+ * about each (tests/bindings/hazards.c). */
 #include "postgres/statement_facts.h"
 
 #include "postgres/scan.h"

@@ -1,5 +1,6 @@
 /* postgres/trees.c - the parse tree of one statement, and the PL/pgSQL in it, as JSON. Pure, any
- * thread. Contract in statements.h.
+ * thread. Contract in statements.h. Called by whoever looks into a
+ * statement: the judges, the ops, sql_type.c.
  *
  * libpg_query writes a tree with a function that calls itself for each level and looks at no limit
  * (about 140 bytes of stack a level), so what could be too deep is not given to it. */

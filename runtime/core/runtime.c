@@ -249,6 +249,15 @@ int dr__runtime_put(dr_runtime *rt, const char *key, void *value, void (*close)(
   return 0;
 }
 
+void *dr__runtime_keep(dr_runtime *rt, const char *key, size_t size, void (*close)(void *value)) {
+  void *value = dr__runtime_get(rt, key);
+  if (value) return value;
+  value = calloc(1, size);
+  if (!value || dr__runtime_put(rt, key, value, close) == 0) return value;
+  free(value);
+  return NULL;
+}
+
 dr_runtime *dr__lua_runtime(lua_State *L) {
   return dr__lua_run(L)->rt;
 }

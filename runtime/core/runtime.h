@@ -3,11 +3,15 @@
  * of its own).
  *
  * The rooms of the core, each a .c file, and what they do with these structures:
- *   embedded.c deployrun's own Lua, as functions   parts.c  that of the bindings, run on demand
- *   runtime.c  makes and frees the runtime; the public functions      source.c   files of Lua, read
- * once and kept recipe.c   loads a recipe's description                            sandbox.c  what
- * Lua can see, and its limits run.c      drives a run from its first op to its last undo lane.c
- * coroutines and the one lua_resume tell.c     events to the observer, secrets masked
+ * - runtime.c: makes and frees the runtime; the public functions
+ * - recipe.c: loads a recipe's description
+ * - source.c: files of Lua, read once and kept
+ * - embedded.c: deployrun's own Lua, as functions
+ * - parts.c: the Lua of the bindings, run on demand
+ * - sandbox.c: what Lua can see, and its limits
+ * - run.c: drives a run from its first op to its last undo
+ * - lane.c: coroutines and the one lua_resume
+ * - tell.c: events to the observer, secrets masked
  */
 #ifndef DR_CORE_RUNTIME_H
 #define DR_CORE_RUNTIME_H

@@ -1,12 +1,10 @@
 -- runtime/lua/parallel.lua - parallel: the same work for many items at a time, in batches, with a bound on failures.
--- Embedded; run when it is asked for, as the bindings' parts are. bindings/group.lua builds on dr.lanes and tells what
+-- Embedded; run when it is asked for, as the bindings' parts are. group.lua builds on dr.lanes and tells what
 -- a group of hosts is by dr.group.
 local dr = ...
 local core, rawpcall, rawerror = dr.core, dr.rawpcall, dr.rawerror
 
-local function wrong_argument(message, hint)
-  return dr.fail { code = "recipe.argument", message = message, hint = hint }
-end
+local wrong_argument = dr.wrong
 
 -- ---------------------------------------------------------------------------------------------- lanes
 

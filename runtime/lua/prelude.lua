@@ -93,6 +93,27 @@ end
 -- What every target is, whichever binding makes it.
 dr.target_class = dr.class("target", dr.Target)
 
+-- A new table with the same fields / with the fields of these names.
+function dr.copy(from)
+  local to = {}
+  for key, value in pairs(from) do to[key] = value end
+  return to
+end
+
+function dr.pick(from, names)
+  local to = {}
+  for _, name in ipairs(names) do to[name] = from[name] end
+  return to
+end
+
+-- Runs fn; if it fails, in whatever way, cleanup runs before the failure goes on.
+function dr.guarded(fn, cleanup)
+  local _ <close> = setmetatable({}, { __close = function(_, problem)
+    if problem ~= nil then cleanup() end
+  end })
+  return fn()
+end
+
 -- Refuses fields of an options table that are not in `allowed` (name -> true).
 function dr.check_options(what, options, allowed)
   for key in next, options do
@@ -103,9 +124,11 @@ function dr.check_options(what, options, allowed)
   end
 end
 
+-- Throws that a function was called with something it does not take.
 local function wrong_argument(message, hint)
   return core.raise { code = "recipe.argument", message = message, hint = hint }
 end
+dr.wrong = wrong_argument
 
 -- Throws unless value is a whole number of at least `least`.
 local function check_count(what, value, least)

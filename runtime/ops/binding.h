@@ -13,6 +13,10 @@
  * - dr.open(prefix, table): the table, to which other bindings may add
  * - dr.global(name, value): makes a global for recipes
  * - dr.fail{code=, message=, hint=, target=, detail=, cause=}: throws an error object
+ * - dr.wrong(message, hint): throws that an argument is not what the function takes
+ * - dr.check_options(what, options, allowed): throws for an option whose name is not in `allowed`
+ * - dr.copy(table), dr.pick(table, names): a new table with the same fields, or with these
+ * - dr.guarded(fn, cleanup): runs fn, and cleanup when it fails; returns what fn returns
  * - dr.is_error(value): true for error objects
  * - dr.assumed(value): true when value is an op's stub of a dry run
  * - dr.dry(): true in a dry run and in the walk before a run
@@ -63,6 +67,10 @@ struct dr_target *dr__target_check(lua_State *L, int index);
 typedef struct dr_runtime dr_runtime;
 void *dr__runtime_get(dr_runtime *rt, const char *key);
 int dr__runtime_put(dr_runtime *rt, const char *key, void *value, void (*close)(void *value));
+
+/* What is kept under the key; when there is none yet, `size` zeroed bytes from malloc, which are
+ * kept from now on (close frees them). NULL when memory is short. */
+void *dr__runtime_keep(dr_runtime *rt, const char *key, size_t size, void (*close)(void *value));
 
 /* What an op needs of its surroundings. */
 dr_runtime *dr__op_runtime(const dr_op *op);

@@ -40,6 +40,15 @@ void dr__op_fail(dr_op *op, dr_err *err) {
   dr__lane_ready(op->lane);
 }
 
+void dr__op_fail_cancelled(dr_op *op, const char *format, ...) {
+  dr_err err = DR_ERR_INIT;
+  va_list args;
+  va_start(args, format);
+  dr__fail_v(&err, "cancelled", format, args);
+  va_end(args);
+  dr__op_fail(op, &err);
+}
+
 bool dr__op_cancelled(const dr_op *op) {
   const dr_walk *run = op->run;
   return op->lane->cancel == DR_CANCEL_ASKED || run->cancel_level >= 2 ||

@@ -150,6 +150,10 @@ void dr__op_done(dr_op *op, json_t *result);
 /* The op is over and failed; err is moved from. */
 void dr__op_fail(dr_op *op, dr_err *err);
 
+/* The op is over because it was cancelled: fails with the code `cancelled`. */
+void dr__op_fail_cancelled(dr_op *op, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* True when the op's lane was asked to stop; long loops in a binding look here. */
 bool dr__op_cancelled(const dr_op *op);
 

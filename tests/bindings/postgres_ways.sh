@@ -2,44 +2,27 @@
 # postgres_ways.sh - a database behind an SSH host: by TCP and by its socket, and in a container of a compose network,
 # here and behind the host; what it says when the way leads nowhere; an interrupt that reaches the server through it.
 set -eu
-fail() { echo "postgres_ways.sh: $*" >&2; [ ! -f out ] || tail -n 40 out >&2; exit 1; }
-say() { printf '== %s\n' "$*"; }
-testbed=$DEPLOYRUN_SOURCE_DIR/tests/testbed
-project=deployrun-pgways-$$
-port=''
-run=''
-compose() { (cd stack && docker-compose -p "$project" "$@" >../compose.out 2>&1) || fail "$(cat compose.out)"; }
-tear_down() {
-  [ -z "$run" ] || kill -KILL "$run" 2>/dev/null || true
-  [ ! -d stack ] || (cd stack && docker-compose -p "$project" down -v -t 1 >/dev/null 2>&1) || true
-  [ -z "$port" ] || sh "$testbed/postgres.sh" stop "$port"
-  sh "$testbed/hosts.sh" stop
-}
-trap tear_down EXIT
-trap 'exit 130' INT TERM
-
-sh "$testbed/hosts.sh" start 1 --docker >hosts
-sh "$testbed/postgres.sh" start --no-fsync --hba 'local all deployrun-test peer' --tls \
-  --hba 'hostssl all only_tls all scram-sha-256' --hba 'hostnossl all only_tls all reject' >server
-# shellcheck source=/dev/null
-. ./hosts
-# shellcheck source=/dev/null
-. ./server
-port=$PGPORT
-socket=$PGHOST
-export SPEC_SSH_CONFIG="$SSH_CONFIG" SPEC_PORT="$port" SPEC_FOLDER="$PG_FOLDER" SPEC_CA="$PG_CA"
-export SPEC_PASSWORD="$PGPASSWORD" SPEC_STACK="$PWD/stack" SPEC_PROJECT="$project"
-unset PGHOST PGPORT PGUSER PGPASSWORD PGDATABASE
-sql() { psql -X -q -v ON_ERROR_STOP=1 -h "$socket" -p "$port" -U tester -At -d postgres -c "$1"; }
-sql 'create role "deployrun-test" login'
-sql 'create database "deployrun-test" owner "deployrun-test"'
-sql "create role only_tls login password 'only-tls-password'"
+. "$DEPLOYRUN_SOURCE_DIR/tests/bindings/ways_world.sh"
+begin_world
+start_server --no-fsync --hba 'local all deployrun-test peer' --tls \
+  --hba 'hostssl all only_tls all scram-sha-256' --hba 'hostnossl all only_tls all reject'
+export SPEC_FOLDER="$PG_FOLDER" SPEC_CA="$PG_CA"
+write_stack
+cat >>stack/docker-compose.yml <<'END'
+    volumes:
+      - data:/var/lib/postgresql/data
+volumes:
+  data: {}
+END
+sql postgres 'create role "deployrun-test" login'
+sql postgres 'create database "deployrun-test" owner "deployrun-test"'
+sql postgres "create role only_tls login password 'only-tls-password'"
 
 # does WORDS COMMAND… / fails CODE WORDS: the recipe says WORDS; it fails with the code and says them.
 does() {
   words=$1
   shift
-  timeout 120 env "$@" "$DEPLOYRUN" r.lua >out 2>&1 || fail "it failed"
+  timeout 240 env "$@" "$DEPLOYRUN" r.lua >out 2>&1 || fail "it failed"
   grep -q -- "$words" out || fail "it does not say $words"
 }
 fails() {
@@ -96,44 +79,15 @@ say 'an interrupt reaches the server'
 recipe 'local db = there:postgres { host = "127.0.0.1", port = env.SPEC_PORT, user = "tester", dbname = "postgres",
     password = secret("SPEC_PASSWORD") }
   db:exec("select pg_sleep(300)")'
-active() { [ "$(sql "select count(*) from pg_stat_activity where query = 'select pg_sleep(300)' and state = 'active'")" = "$1" ]; }
-until_active() {
-  tries=600
-  until active "$1"; do
-    tries=$((tries - 1))
-    [ $tries -gt 0 ] || fail "not $1 statements"
-    sleep 0.05
-  done
-}
+active() { [ "$(sql postgres "select count(*) from pg_stat_activity where query = 'select pg_sleep(300)' and state = 'active'")" = "$1" ]; }
 "$DEPLOYRUN" r.lua >out 2>&1 </dev/null &
 run=$!
-until_active 1
+until_true "the statement was not begun" active 1
 kill -INT "$run"
-status=0
-wait "$run" || status=$?
-run=
-[ $status -eq 130 ] || fail "exit status $status"
-until_active 0
+ended 130
+until_true "the statement goes on" active 0
 
 say 'a container of a compose network, here and behind the host'
-mkdir -p stack
-cat >stack/docker-compose.yml <<'END'
-version: "2.4"
-services:
-  db:
-    image: deployrun-test/base:1
-    command: ["serve-postgres"]
-    environment:
-      POSTGRES_DB: shop
-      POSTGRES_USER: keeper
-      POSTGRES_PASSWORD: compose-pass-word-7
-    stop_signal: SIGINT
-    volumes:
-      - data:/var/lib/postgresql/data
-volumes:
-  data: {}
-END
-chmod 755 stack
 for place in 'host("local")' there; do
   recipe "local stack = $place:compose { dir = env.SPEC_STACK, project = env.SPEC_PROJECT }
   local db = stack:postgres(\"db\")
@@ -155,8 +109,8 @@ for place in 'host("local")' there; do
   does 'paid: 1'
   grep -q 'answer: keeper [0-9.]* shop' out || fail "not the container's database"
   grep -q 'answer: keeper [0-9.]* postgres' out || fail "not the other database"
-  ! grep -rq 'compose-pass-word-7' out "$XDG_STATE_HOME" || fail "the password was shown"
-  compose down -v -t 1
+  unseen "$stack_password"
+  remove_containers || fail "$(cat compose.out)"
 done
 recipe 'ask(host("local"):compose { dir = env.SPEC_STACK, project = env.SPEC_PROJECT }:postgres("db"))'
 fails docker.not_running 'start it first'

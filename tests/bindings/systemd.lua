@@ -27,6 +27,19 @@ local function pids(workers)
   return set
 end
 
+-- Reloads a new version under traffic: no answer is lost, and no worker stays.
+local function replaces_workers(t, here, version, options)
+  release(here, version)
+  local app = here:gunicorn { folder = backend }
+  local before = app:processes()
+  local report, after = under_traffic(function() return app:reload(options) end)
+  t.equal(report.failures, 0)
+  if not t.real then return end
+  t.equal(after.master.pid, before.master.pid)
+  t.equal(#after.workers, 3)
+  for _, worker in ipairs(after.workers) do t.equal(pids(before.workers)[worker.pid], nil) end
+end
+
 local cases = {
   {"the unit of an app is found by one of its names, the one that runs first", function(t, here)
     t.equal(here:systemd { find = { "chemical_app", "false", "gunicorn" } }:name(), "gunicorn.service")
@@ -211,30 +224,10 @@ local cases = {
     if err then t.matches(err.hint, "chemical_app/backend, gunicorn%.service") end
   end},
   {"HUP replaces all workers under traffic, and nobody loses an answer", function(t, here)
-    release(here, "3")
-    local app = here:gunicorn { folder = backend }
-    local before = app:processes()
-    local report, after = under_traffic(function()
-      return app:reload { method = "hup", settled = 1, serves = serving("3") }
-    end)
-    t.equal(report.failures, 0)
-    if not t.real then return end
-    t.equal(after.master.pid, before.master.pid)
-    t.equal(#after.workers, 3)
-    for _, worker in ipairs(after.workers) do t.equal(pids(before.workers)[worker.pid], nil) end
+    replaces_workers(t, here, "3", { method = "hup", settled = 1, serves = serving("3") })
   end},
   {"TTIN and TTOU replace all workers under traffic, and nobody loses an answer", function(t, here)
-    release(here, "4")
-    local app = here:gunicorn { folder = backend }
-    local before = app:processes()
-    local report, after = under_traffic(function()
-      return app:reload { method = "ttin", serves = serving("4") }
-    end)
-    t.equal(report.failures, 0)
-    if not t.real then return end
-    t.equal(after.master.pid, before.master.pid)
-    t.equal(#after.workers, 3)
-    for _, worker in ipairs(after.workers) do t.equal(pids(before.workers)[worker.pid], nil) end
+    replaces_workers(t, here, "4", { method = "ttin", serves = serving("4") })
   end},
   {"code that cannot be loaded is not reloaded: the old workers serve on", function(t, here)
     release(here, "broken")

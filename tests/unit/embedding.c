@@ -1,8 +1,9 @@
 /* embedding.c - see embedding.h. */
 #include "embedding.h"
 
+#include "remove_folder.h"
+
 #include <dirent.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -44,19 +45,12 @@ int embedding_begin(void **state) {
   return 0;
 }
 
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *where) {
-  (void)info;
-  (void)type;
-  (void)where;
-  return remove(path);
-}
-
 int embedding_end(void **state) {
   embedding *world = *state;
   int deepest = world->deepest;
   dr_runtime_free(world->rt);
   dr_err_clear(&world->err);
-  nftw(world->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+  remove_folder(world->folder);
   free(world->events);
   free(world);
   return deepest <= 1 ? 0 : -1;

@@ -378,6 +378,16 @@ void command_says(dr_transport *transport, const char *line, const char *output,
   command_free(&command);
 }
 
+pid_t world_serving(dr_transport *transport) {
+  ssh_command command = {0};
+  command_start(&command, transport, "echo $PPID");
+  command_wait(&command, 20);
+  assert_int_equal(command.how.status, 0);
+  pid_t pid = (pid_t)strtol(command.out, NULL, 10);
+  command_free(&command);
+  return pid;
+}
+
 static void check_said(const ssh_command *command, const char *text) {
   const dr_err *err = &command->how.err;
   if (strstr(err->message, text) == NULL && strstr(err->hint, text) == NULL)

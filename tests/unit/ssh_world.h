@@ -102,6 +102,9 @@ void command_fails(ssh_command *command, dr_transport *transport, const char *li
 /* Starts, waits, and checks output and status. */
 void command_says(dr_transport *transport, const char *line, const char *output, int status);
 
+/* The process of the server that serves the host's connection, which is made when there is none. */
+pid_t world_serving(dr_transport *transport);
+
 /* Runs `true` on a host with these options: it must fail with the code within `seconds`, and each
  * of the texts, of which NULL is the last, stand in the message or the hint. */
 #define host_fails(options, code, seconds, ...)                                                    \

@@ -1,8 +1,8 @@
 /* test_fs.c - hashes and path patterns. */
 #include "fs_glob.h"
+#include "remove_folder.h"
 #include "sha256.h"
 
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -86,16 +86,9 @@ static int make_tree(void **state) {
   return 0;
 }
 
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *at) {
-  (void)info;
-  (void)type;
-  (void)at;
-  return remove(path);
-}
-
 static int remove_tree(void **state) {
   (void)state;
-  return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+  return remove_folder(folder);
 }
 
 /* Compares the matches, without the folder, joined by spaces. */

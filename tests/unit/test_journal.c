@@ -1,9 +1,9 @@
 /* The journal on the disk: private, whole lines, and a clear answer when it cannot be written. */
 #include "core/json.h"
 #include "ops/journal.h"
+#include "remove_folder.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -35,17 +35,10 @@ static int with_place(void **state) {
   return 0;
 }
 
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *where) {
-  (void)info;
-  (void)type;
-  (void)where;
-  return remove(path);
-}
-
 static int without_place(void **state) {
   place *p = *state;
   p->state_dir[strlen(p->state_dir) - strlen("/a/b")] = '\0';
-  nftw(p->state_dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+  remove_folder(p->state_dir);
   dr__secrets_free(p->secrets);
   free(p);
   return 0;

@@ -241,12 +241,16 @@ static void a_cancel_reaches_the_whole_tree(void **state) {
   finish(&c);
 }
 
+/* A child that ignores TERM. */
+static void begin_stubborn(command *c) {
+  begin(c, (dr_exec_request){.argv = shell("trap '' TERM; echo ready; while :; do sleep 1; done")});
+  wait_for_output(c);
+}
+
 static void a_child_that_ignores_term_is_killed_after_five_seconds(void **state) {
   (void)state;
   command c;
-  begin(&c,
-        (dr_exec_request){.argv = shell("trap '' TERM; echo ready; while :; do sleep 1; done")});
-  wait_for_output(&c);
+  begin_stubborn(&c);
   double began = fake_now_ms();
   cancel(&c);
   wait_for_exit(&c);
@@ -259,9 +263,7 @@ static void a_child_that_ignores_term_is_killed_after_five_seconds(void **state)
 static void a_second_cancel_kills_at_once(void **state) {
   (void)state;
   command c;
-  begin(&c,
-        (dr_exec_request){.argv = shell("trap '' TERM; echo ready; while :; do sleep 1; done")});
-  wait_for_output(&c);
+  begin_stubborn(&c);
   double began = fake_now_ms();
   cancel(&c);
   cancel(&c);

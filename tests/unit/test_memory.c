@@ -9,9 +9,9 @@
 #include "fake_binding.h"
 
 #include "core/json.h"
+#include "remove_folder.h"
 
 #include <deployrun.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -105,13 +105,6 @@ static void on_event(const dr_event *event, void *data) {
   if (type == DR_EVENT_PLAN_OP) planned++;
 }
 
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *where) {
-  (void)info;
-  (void)type;
-  (void)where;
-  return remove(path);
-}
-
 static int begin(void **state) {
   (void)state;
   json_set_alloc_funcs(__wrap_malloc, free);
@@ -123,7 +116,7 @@ static int begin(void **state) {
 
 static int end(void **state) {
   (void)state;
-  return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+  return remove_folder(folder);
 }
 
 static void write_recipe(const char *text) {

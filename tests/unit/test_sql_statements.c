@@ -28,49 +28,60 @@ static dr_sql_script split(const char *sql) {
   return script;
 }
 
-/* The texts of the statements, each in brackets, with the line; malloc'd. */
-static char *outline(const char *sql) {
+typedef void put_statement(FILE *to, const dr_sql_script *script, const dr_sql_statement *one);
+
+/* Splits a script, lets `put` write something of each statement, and compares that. */
+static void assert_told(put_statement *put, const char *sql, const char *expected) {
   dr_sql_script script = split(sql);
-  char *out = NULL;
+  char *told = NULL;
   size_t size;
-  FILE *file = open_memstream(&out, &size);
-  for (size_t i = 0; i < script.count; i++) {
-    const dr_sql_statement *one = &script.statements[i];
-    fprintf(file, "%d[%.*s]", one->line, (int)one->length, script.text + one->offset);
-  }
-  fclose(file);
+  FILE *to = open_memstream(&told, &size);
+  for (size_t i = 0; i < script.count; i++) put(to, &script, &script.statements[i]);
+  fclose(to);
+  if (strcmp(told, expected) != 0) fail_msg("%s: %s, not %s", sql, told, expected);
+  free(told);
   dr__sql_script_free(&script);
-  return out;
 }
 
-#define SPLITS(sql, expected)                                                                      \
-  do {                                                                                             \
-    char *found = outline(sql);                                                                    \
-    assert_string_equal(found, expected);                                                          \
-    free(found);                                                                                   \
-  } while (0)
+/* A script, and what is told of it. */
+typedef struct told {
+  const char *sql;
+  const char *expected;
+} told;
+
+static void assert_all_told(put_statement *put, const told *rows, size_t count) {
+  for (size_t i = 0; i < count; i++) assert_told(put, rows[i].sql, rows[i].expected);
+}
+
+/* Its line, and its text in brackets. */
+static void put_text(FILE *to, const dr_sql_script *script, const dr_sql_statement *one) {
+  fprintf(to, "%d[%.*s]", one->line, (int)one->length, script->text + one->offset);
+}
 
 static void statements_end_where_the_parser_says(void **state) {
   (void)state;
-  SPLITS("", "");
-  SPLITS(" -- nothing\n/* at all */ ;;;", "");
-  SPLITS("SELECT 1", "1[SELECT 1]");
-  SPLITS("SELECT 1;\n\n  SELECT 2  ;", "1[SELECT 1]3[SELECT 2]");
-  SPLITS(";;SELECT 1;;\n;SELECT 2;", "1[SELECT 1]2[SELECT 2]");
-  SPLITS("-- a; b\nSELECT 1 /* ; */ , 2 -- c\n; -- d", "2[SELECT 1 /* ; */ , 2]");
-  SPLITS("/* a /* b; */ ; */ SELECT 1", "1[SELECT 1]");
-  SPLITS("SELECT ';', $$;$$, $a$ $$ ; $a$, \"a;b\", E'\\';' ; SELECT 2",
-         "1[SELECT ';', $$;$$, $a$ $$ ; $a$, \"a;b\", E'\\';']1[SELECT 2]");
-  SPLITS("CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 2; "
-         "END;\nSELECT 3",
-         "1[CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 2; "
-         "END]2[SELECT 3]");
-  SPLITS("CREATE RULE r AS ON INSERT TO t DO ALSO (SELECT 1; SELECT 2); SELECT 3",
-         "1[CREATE RULE r AS ON INSERT TO t DO ALSO (SELECT 1; SELECT 2)]1[SELECT 3]");
-  SPLITS("DO $do$\nBEGIN\n  PERFORM 1;\nEND\n$do$;\nSELECT 1;",
-         "1[DO $do$\nBEGIN\n  PERFORM 1;\nEND\n$do$]6[SELECT 1]");
-  SPLITS("\xEF\xBB\xBFSELECT 1;\r\nSELECT 'a\r\nb';\r\nSELECT 3\r\n",
-         "1[SELECT 1]2[SELECT 'a\r\nb']4[SELECT 3]");
+  static const told rows[] = {
+      {"", ""},
+      {" -- nothing\n/* at all */ ;;;", ""},
+      {"SELECT 1", "1[SELECT 1]"},
+      {"SELECT 1;\n\n  SELECT 2  ;", "1[SELECT 1]3[SELECT 2]"},
+      {";;SELECT 1;;\n;SELECT 2;", "1[SELECT 1]2[SELECT 2]"},
+      {"-- a; b\nSELECT 1 /* ; */ , 2 -- c\n; -- d", "2[SELECT 1 /* ; */ , 2]"},
+      {"/* a /* b; */ ; */ SELECT 1", "1[SELECT 1]"},
+      {"SELECT ';', $$;$$, $a$ $$ ; $a$, \"a;b\", E'\\';' ; SELECT 2",
+       "1[SELECT ';', $$;$$, $a$ $$ ; $a$, \"a;b\", E'\\';']1[SELECT 2]"},
+      {"CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 2; "
+       "END;\nSELECT 3",
+       "1[CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 2; "
+       "END]2[SELECT 3]"},
+      {"CREATE RULE r AS ON INSERT TO t DO ALSO (SELECT 1; SELECT 2); SELECT 3",
+       "1[CREATE RULE r AS ON INSERT TO t DO ALSO (SELECT 1; SELECT 2)]1[SELECT 3]"},
+      {"DO $do$\nBEGIN\n  PERFORM 1;\nEND\n$do$;\nSELECT 1;",
+       "1[DO $do$\nBEGIN\n  PERFORM 1;\nEND\n$do$]6[SELECT 1]"},
+      {"\xEF\xBB\xBFSELECT 1;\r\nSELECT 'a\r\nb';\r\nSELECT 3\r\n",
+       "1[SELECT 1]2[SELECT 'a\r\nb']4[SELECT 3]"},
+  };
+  assert_all_told(put_text, rows, sizeof rows / sizeof *rows);
 }
 
 static void places_are_counted_in_lines_and_characters(void **state) {
@@ -84,42 +95,28 @@ static void places_are_counted_in_lines_and_characters(void **state) {
   dr__sql_script_free(&script);
 }
 
-/* The comments of each statement as "a|b" in brackets. */
-static char *comments_of(const char *sql) {
-  dr_sql_script script = split(sql);
-  char *out = NULL;
-  size_t size;
-  FILE *file = open_memstream(&out, &size);
-  for (size_t i = 0; i < script.count; i++) {
-    const dr_sql_statement *one = &script.statements[i];
-    fputc('[', file);
-    for (size_t k = 0; k < one->comment_count; k++) {
-      const dr_sql_comment *comment = &script.comments[one->comments + k];
-      fprintf(file, "%s%d%.*s", k ? "|" : "", comment->line, (int)comment->length,
-              script.text + comment->offset);
-    }
-    fputc(']', file);
+/* Its comments with their lines, as "[1-- a|2-- b]". */
+static void put_comments(FILE *to, const dr_sql_script *script, const dr_sql_statement *one) {
+  fputc('[', to);
+  for (size_t i = 0; i < one->comment_count; i++) {
+    const dr_sql_comment *comment = &script->comments[one->comments + i];
+    fprintf(to, "%s%d%.*s", i ? "|" : "", comment->line, (int)comment->length,
+            script->text + comment->offset);
   }
-  fclose(file);
-  dr__sql_script_free(&script);
-  return out;
+  fputc(']', to);
 }
-
-#define COMMENTS(sql, expected)                                                                    \
-  do {                                                                                             \
-    char *found = comments_of(sql);                                                                \
-    assert_string_equal(found, expected);                                                          \
-    free(found);                                                                                   \
-  } while (0)
 
 static void a_comment_belongs_to_the_statement_behind_it_or_on_its_line(void **state) {
   (void)state;
-  COMMENTS("-- a\n-- b\nSELECT 1;\n\n-- c\nSELECT 2", "[1-- a|2-- b][5-- c]");
-  COMMENTS("SELECT 1; -- a\nSELECT 2; -- b", "[1-- a][2-- b]");
-  COMMENTS("SELECT 1 -- a\n; -- b\n-- c\nSELECT 2", "[1-- a][2-- b|3-- c]");
-  COMMENTS("SELECT 1; /* a */ SELECT 2", "[][1/* a */]");
-  COMMENTS("SELECT 1; /* a\n */ SELECT 2", "[1/* a\n */][]");
-  COMMENTS("SELECT 1;\r\n-- a\r\nSELECT 2;\r\n-- b\r\n", "[][2-- a]");
+  static const told rows[] = {
+      {"-- a\n-- b\nSELECT 1;\n\n-- c\nSELECT 2", "[1-- a|2-- b][5-- c]"},
+      {"SELECT 1; -- a\nSELECT 2; -- b", "[1-- a][2-- b]"},
+      {"SELECT 1 -- a\n; -- b\n-- c\nSELECT 2", "[1-- a][2-- b|3-- c]"},
+      {"SELECT 1; /* a */ SELECT 2", "[][1/* a */]"},
+      {"SELECT 1; /* a\n */ SELECT 2", "[1/* a\n */][]"},
+      {"SELECT 1;\r\n-- a\r\nSELECT 2;\r\n-- b\r\n", "[][2-- a]"},
+  };
+  assert_all_told(put_comments, rows, sizeof rows / sizeof *rows);
 }
 
 static void words_alone_make_the_hash(void **state) {
@@ -316,56 +313,58 @@ static void transactions_of_the_script_itself_are_recognised(void **state) {
   dr__sql_script_free(&script);
 }
 
-/* Which statements of a script must run alone: "-" and "a" a statement. */
-static void assert_alone(const char *sql, const char *expected) {
-  dr_sql_script script = split(sql);
-  char found[16] = "";
-  for (size_t i = 0; i < script.count; i++) found[i] = script.statements[i].alone ? 'a' : '-';
-  if (strcmp(found, expected) != 0) fail_msg("%s: %s, not %s", sql, found, expected);
-  dr__sql_script_free(&script);
+/* "a" when it must run alone. */
+static void put_alone(FILE *to, const dr_sql_script *script, const dr_sql_statement *one) {
+  (void)script;
+  fputc(one->alone ? 'a' : '-', to);
 }
 
 static void what_stands_alone_is_known_however_it_is_written(void **state) {
   (void)state;
-  assert_alone(
-      "create\n\tindex concurrently i ON t (a); CREATE UNIQUE INDEX CONCURRENTLY i ON t (a)", "aa");
-  assert_alone("CREATE/* b */INDEX CONCURRENTLY i ON t (a); DROP INDEX /* b */ Concurrently i",
-               "aa");
-  assert_alone("ALTER TABLE p DETACH PARTITION q CONCURRENTLY; ALTER TABLE p DETACH PARTITION q",
-               "a-");
-  assert_alone("CREATE TABLESPACE s LOCATION '/s'; DROP TABLESPACE s; VACUUM", "aaa");
-  assert_alone("CREATE INDEX i ON t (a); CREATE TABLE \"concurrently\" (a int); DROP TABLE t",
-               "---");
+  static const told rows[] = {
+      {"create\n\tindex concurrently i ON t (a); CREATE UNIQUE INDEX CONCURRENTLY i ON t (a)",
+       "aa"},
+      {"CREATE/* b */INDEX CONCURRENTLY i ON t (a); DROP INDEX /* b */ Concurrently i", "aa"},
+      {"ALTER TABLE p DETACH PARTITION q CONCURRENTLY; ALTER TABLE p DETACH PARTITION q", "a-"},
+      {"CREATE TABLESPACE s LOCATION '/s'; DROP TABLESPACE s; VACUUM", "aaa"},
+      {"CREATE INDEX i ON t (a); CREATE TABLE \"concurrently\" (a int); DROP TABLE t", "---"},
+  };
+  assert_all_told(put_alone, rows, sizeof rows / sizeof *rows);
 }
 
 static void a_new_enum_value_that_is_used_must_be_committed_first(void **state) {
   (void)state;
-  assert_alone("ALTER TYPE e ADD VALUE 'x'; SELECT 1", "--");
-  assert_alone("ALTER TYPE e ADD VALUE 'x'; UPDATE t SET a = 'x'", "a-");
-  assert_alone("ALTER TYPE e ADD VALUE 'x'; UPDATE t SET a = 'xy'", "--");
-  assert_alone("ALTER TYPE e ADD VALUE 'x'; ALTER TABLE t ALTER a SET DEFAULT 'x'::e", "a-");
-  assert_alone("ALTER TYPE e ADD VALUE 'x'; DO $$ BEGIN UPDATE t SET a = 'x'; END $$", "a-");
-  assert_alone("UPDATE t SET a = 'x'; ALTER TYPE e ADD VALUE 'x'", "--");
-  assert_alone("ALTER TYPE e ADD VALUE 'x'; ALTER TYPE e ADD VALUE 'y' AFTER 'x'", "--");
-  assert_alone("CREATE TYPE e AS ENUM (); ALTER TYPE e ADD VALUE 'x'; INSERT INTO t VALUES ('x')",
-               "---");
-  assert_alone("CREATE TYPE f AS ENUM (); ALTER TYPE e ADD VALUE 'x'; INSERT INTO t VALUES ('x')",
-               "-a-");
-  assert_alone("ALTER TYPE e RENAME VALUE 'a' TO 'x'; INSERT INTO t VALUES ('x')", "--");
+  static const told rows[] = {
+      {"ALTER TYPE e ADD VALUE 'x'; SELECT 1", "--"},
+      {"ALTER TYPE e ADD VALUE 'x'; UPDATE t SET a = 'x'", "a-"},
+      {"ALTER TYPE e ADD VALUE 'x'; UPDATE t SET a = 'xy'", "--"},
+      {"ALTER TYPE e ADD VALUE 'x'; ALTER TABLE t ALTER a SET DEFAULT 'x'::e", "a-"},
+      {"ALTER TYPE e ADD VALUE 'x'; DO $$ BEGIN UPDATE t SET a = 'x'; END $$", "a-"},
+      {"UPDATE t SET a = 'x'; ALTER TYPE e ADD VALUE 'x'", "--"},
+      {"ALTER TYPE e ADD VALUE 'x'; ALTER TYPE e ADD VALUE 'y' AFTER 'x'", "--"},
+      {"CREATE TYPE e AS ENUM (); ALTER TYPE e ADD VALUE 'x'; INSERT INTO t VALUES ('x')", "---"},
+      {"CREATE TYPE f AS ENUM (); ALTER TYPE e ADD VALUE 'x'; INSERT INTO t VALUES ('x')", "-a-"},
+      {"ALTER TYPE e RENAME VALUE 'a' TO 'x'; INSERT INTO t VALUES ('x')", "--"},
+  };
+  assert_all_told(put_alone, rows, sizeof rows / sizeof *rows);
 }
 
 static void a_block_that_commits_must_run_alone(void **state) {
   (void)state;
-  assert_alone("DO $$ BEGIN PERFORM 1; END $$", "-");
-  assert_alone("DO $$ BEGIN FOR i IN 1..3 LOOP COMMIT; END LOOP; END $$", "a");
-  assert_alone("DO $$ BEGIN IF true THEN ROLLBACK; END IF; END $$", "a");
-  assert_alone("DO LANGUAGE plpython3u 'plpy.commit()'", "-");
+  static const told rows[] = {
+      {"DO $$ BEGIN PERFORM 1; END $$", "-"},
+      {"DO $$ BEGIN FOR i IN 1..3 LOOP COMMIT; END LOOP; END $$", "a"},
+      {"DO $$ BEGIN IF true THEN ROLLBACK; END IF; END $$", "a"},
+      {"DO LANGUAGE plpython3u 'plpy.commit()'", "-"},
+  };
+  assert_all_told(put_alone, rows, sizeof rows / sizeof *rows);
 }
 
 static void what_ends_a_prepared_transaction_must_run_alone(void **state) {
   (void)state;
-  assert_alone("COMMIT PREPARED 'a'; ROLLBACK PREPARED 'a'; COMMIT; PREPARE TRANSACTION 'a'",
-               "aa--");
+  assert_told(put_alone,
+              "COMMIT PREPARED 'a'; ROLLBACK PREPARED 'a'; COMMIT; PREPARE TRANSACTION 'a'",
+              "aa--");
 }
 
 static void a_statement_has_its_tree(void **state) {

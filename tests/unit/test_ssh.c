@@ -264,13 +264,8 @@ static void ipv6_and_names_are_reached(void **state) {
 
 static void the_next_command_connects_again(void **state) {
   (void)state;
-  ssh_command command = {0};
   dr_transport *host = open_host();
-  command_start(&command, host, "echo $PPID");
-  command_wait(&command, 20);
-  pid_t server = (pid_t)strtol(command.out, NULL, 10);
-  command_free(&command);
-  assert_int_equal(kill(server, SIGKILL), 0);
+  assert_int_equal(kill(world_serving(host), SIGKILL), 0);
   host->klass->prepare(host);
   command_says(host, "echo again", "again\n", 0); /* perhaps before the end was noticed */
   world_turn_ms(50);
@@ -280,16 +275,12 @@ static void the_next_command_connects_again(void **state) {
 
 static void a_frozen_connection_that_was_idle_is_made_again(void **state) {
   (void)state;
-  ssh_command command = {0};
   world_open(NULL);
   dr_ssh_options options = world_options();
   options.keepalive_interval = 0.2;
   options.keepalive_count = 2;
   dr_transport *host = world_transport(&options);
-  command_start(&command, host, "echo $PPID");
-  command_wait(&command, 20);
-  pid_t server = (pid_t)strtol(command.out, NULL, 10);
-  command_free(&command);
+  pid_t server = world_serving(host);
   kill(server, SIGSTOP);
   command_says(host, "echo again", "again\n", 0);
   kill(server, SIGKILL);
