@@ -5,6 +5,7 @@
 #include "http_route.h"
 
 #include "core/err.h"
+#include "http_args.h"
 #include "http_curl.h"
 #include "tunnels.h"
 
