@@ -84,7 +84,7 @@ end
 local function find(it)
   if it.pidfile then it.pid = math.tointeger(tonumber((it.target:read { "cat", it.pidfile }))) end
   local answer = list(it.target, { command = "gunicorn" })
-  if dr.dry() and dr.assumed(answer) then
+  if dr.dry() and dr.assumed(answer) and #answer.processes == 0 then -- looked into: what follows depends on it
     return { master = { pid = 0, command = "gunicorn, found when it is done", words = {}, folder = "", unit = "" },
       workers = { {} }, assumed = true }
   end

@@ -50,7 +50,7 @@ function Target:process(pid) end
 ---signal.
 ---
 ---Action: change. Fails: process.gone, process.changed, process.no_handler, process.ignores, process.denied,
----recipe.argument (no such signal).
+---recipe.argument (no such signal, or a number that no process has).
 ---@param process deployrun.Process|integer
 ---@param name string "HUP", "TERM", "SIGUSR1" …
 ---@param options? deployrun.SignalOptions
