@@ -38,6 +38,7 @@ static char *preview_list(const dr_op *op) {
     if (value) fprintf(out, " %s=%s", filter_names[i], value);
   }
   if (dr__arg(op, "pid")) fprintf(out, " pid=%lld", (long long)dr__arg_integer(op, "pid", 0));
+  if (dr__arg(op, "tree")) fprintf(out, " tree=%lld", (long long)dr__arg_integer(op, "tree", 0));
   if (dr__arg(op, "parent"))
     fprintf(out, " parent=%lld", (long long)dr__arg_integer(op, "parent", 0));
   fclose(out);
@@ -87,8 +88,10 @@ static int check_pid(const dr_op *op, dr_err *err) {
 
 /* 0 is the kernel, the parent of the first processes. */
 static int check_list(const dr_op *op, dr_err *err) {
-  if (dr__arg_integer(op, "parent", 0) >= 0) return check_pid(op, err);
-  return dr__fail(err, "recipe.argument", ":processes: parent is the number of a process");
+  if (dr__arg_integer(op, "parent", 0) >= 0 && dr__arg_integer(op, "tree", 0) >= 0)
+    return check_pid(op, err);
+  return dr__fail(err, "recipe.argument",
+                  ":processes: parent and tree are the number of a process");
 }
 
 static int start_list(dr_op *op, dr_err *err) {
@@ -97,6 +100,9 @@ static int start_list(dr_op *op, dr_err *err) {
   json_t *command = json_pack("[s, s, s, s]", "/bin/sh", "-c", dr__process_script, "sh");
   if (command && dr__arg(op, "pid"))
     json_array_append_new(command, json_sprintf("%lld", (long long)dr__arg_integer(op, "pid", 0)));
+  else if (command && dr__arg(op, "tree"))
+    json_array_append_new(command,
+                          json_sprintf("+%lld", (long long)dr__arg_integer(op, "tree", 0)));
   json_t *carry = json_string(mark);
   mark[MARK_SIZE - 1] = '\n';
   dr_exec_spec spec = {.command = command,
@@ -290,10 +296,10 @@ static int start_gone(dr_op *op, dr_err *err) {
 
 /* ------------------------------------------------------------ table */
 
-static const dr_arg list_args[] = {{"command", DR_ARG_STRING, 0}, {"name", DR_ARG_STRING, 0},
-                                   {"owner", DR_ARG_STRING, 0},   {"folder", DR_ARG_STRING, 0},
-                                   {"unit", DR_ARG_STRING, 0},    {"pid", DR_ARG_INTEGER, 0},
-                                   {"parent", DR_ARG_INTEGER, 0}, {0}};
+static const dr_arg list_args[] = {
+    {"command", DR_ARG_STRING, 0}, {"name", DR_ARG_STRING, 0},  {"owner", DR_ARG_STRING, 0},
+    {"folder", DR_ARG_STRING, 0},  {"unit", DR_ARG_STRING, 0},  {"pid", DR_ARG_INTEGER, 0},
+    {"parent", DR_ARG_INTEGER, 0}, {"tree", DR_ARG_INTEGER, 0}, {0}};
 static const dr_arg signal_args[] = {
     {"pid", DR_ARG_INTEGER, DR_REQUIRED}, {"signal", DR_ARG_STRING, DR_REQUIRED},
     {"started", DR_ARG_INTEGER, 0},       {"command", DR_ARG_STRING, 0},

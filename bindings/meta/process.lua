@@ -26,6 +26,7 @@ local Target = {}
 ---@field name? string is the program's name
 ---@field owner? string a user's name or number
 ---@field parent? integer
+---@field tree? integer this process and its children, which is much quicker than looking at all
 ---@field folder? string is its working folder, absolute and without symbolic links
 ---@field unit? string "gunicorn.service"
 ---@field pid? integer

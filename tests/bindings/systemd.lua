@@ -168,6 +168,8 @@ local cases = {
     t.equal(master.unit, "gunicorn.service")
     t.equal(master.folder, backend)
     t.equal(#here:processes { command = "gunicorn", parent = main }, 3)
+    t.equal(#here:processes { tree = main }, 4)
+    t.equal(here:processes({ tree = main })[1].pid, main)
     t.equal(#here:processes { folder = backend }, 4)
     t.equal(#here:processes { command = "gunicorn", owner = "nobody" }, 0)
     t.equal(here:process(main + 100000), nil)
