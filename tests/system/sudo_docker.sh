@@ -80,8 +80,8 @@ END
 sh "$DEPLOYRUN_SOURCE_DIR/tests/testbed/images.sh" vps
 docker build -q -t "$project/asks:1" - >build.out 2>&1 <<END || fail "no image: $(cat build.out)"
 FROM deployrun-test/vps:1
-RUN useradd --create-home app && echo 'app:$password' | chpasswd && echo 'app ALL=(ALL) ALL' >/etc/sudoers.d/app
-USER app
+RUN useradd asked && echo 'asked:$password' | chpasswd && echo 'asked ALL=(ALL) ALL' >/etc/sudoers.d/asked
+USER asked
 END
 cat >recipe.lua <<END
 return recipe { name = "sudo-docker", params = { what = param.string { required = true },
@@ -158,7 +158,7 @@ expect 'a stack, its services, its containers and what is run once in them' 0 'r
   '\[/etc nekot-hsuh-hsuh some input\]' "UserKnownHostsFile $work/known_hosts" 'exec by the engine' \
   'within by its words' 'one-off once' -- given what=stack
 
-expect 'a sudo in a container gets no password, and the way that is named instead leads there' 0 'it is app' \
+expect 'a sudo in a container gets no password, and the way that is named instead leads there' 0 'it is asked' \
   'sudo.password: sudo on .*asks asks for a password to run' 'inside a container sudo gets no password' \
   'server:docker():exec(container, command, { user = "root" })' 'and as root' -- given what=asks
 
