@@ -252,7 +252,7 @@ local cases = {
     release(here, "late")
     local root = here:sudo()
     local app = root:gunicorn { folder = backend }
-    local err = t.fails("gunicorn.died", app.reload, app, { check = false })
+    local err = t.fails("gunicorn.died", app.reload, app, { check = false, settled = 20 })
     if err then t.matches(err.hint, "migrate") end
     release(here, "5")
     root:systemd("gunicorn"):start { settled = 0.6, serves = serving("5") }
