@@ -39,7 +39,7 @@ static void add_all(json_t *words, json_t *list) {
 
 /* docker-compose -p tour -f docker-compose.yml VERB */
 static json_t *begin(const dr_op *op, const char *verb) {
-  json_t *words = json_array(), *file;
+  json_t *words = json_array(), *file, *profile;
   size_t i;
   add_all(words, dr__arg(op, "compose"));
   add(words, "-p");
@@ -47,6 +47,10 @@ static json_t *begin(const dr_op *op, const char *verb) {
   json_array_foreach(dr__arg(op, "files"), i, file) {
     add(words, "-f");
     json_array_append(words, file);
+  }
+  json_array_foreach(dr__arg(op, "profiles"), i, profile) {
+    add(words, "--profile");
+    json_array_append(words, profile);
   }
   add(words, verb);
   return words;
@@ -391,7 +395,7 @@ static json_t *assume_done(const dr_op *op) {
 #define GRACE                                                                                      \
   { "grace", DR_ARG_DURATION, 0 }
 
-static const dr_arg config_args[] = {COMMON, {0}};
+static const dr_arg config_args[] = {COMMON, {"profiles", DR_ARG_STRINGS, 0}, {0}};
 static const dr_arg build_args[] = {COMMON,
                                     SERVICES,
                                     {"no_cache", DR_ARG_BOOLEAN, 0},

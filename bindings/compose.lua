@@ -14,10 +14,12 @@ dr.Stack = Stack
 
 local function with(list) return type(list) == "table" and list or { list } end
 
--- Calls an op with what all of them need of the stack.
+-- Calls an op with what all of them need of the stack. The services it names must be in the compose file.
 function Stack:call(name, options)
   local args = {}
   for key, value in pairs(options or {}) do args[key] = value end
+  for _, service in ipairs(args.services and with(args.services) or {}) do self:spec(service) end
+  for service in pairs(type(args.scale) == "table" and args.scale or {}) do self:spec(service) end
   args.compose, args.project, args.files = self.command, self.project, self.files
   return ops[name](self.target, args)
 end
@@ -42,24 +44,37 @@ end
 -- Reads the configuration again. In a dry run the file may be about to change: then what is known stays.
 function Stack:reread()
   local now = self:call("config")
-  if not dr.assumed(now) or not self.known then self.known = now end
+  if not dr.assumed(now) or not self.known then self.known, self.others = now, {} end
 end
 
--- The configuration of one service; fails when the file has none of that name. In a dry run that could not read the
--- file, because something before may change it, any name may be right.
-function Stack:spec(service)
-  local services = self.known.services
-  if services[service] then return services[service] end
-  if dr.assumed(self.known) then return {} end
-  return dr.fail { code = "compose.no_such_service", message = ("the compose file has no service '%s'"):format(service),
-    target = tostring(self.target), hint = "its services are: " .. table.concat(dr.sorted_keys(services), ", ") }
+local function check_name(service)
+  if type(service) == "string" and service:find("^%w[%w_.-]*$") then return end
+  local shown = type(service) == "string" and ('"%s"'):format(service) or tostring(service)
+  dr.fail { code = "recipe.argument", message = shown .. " is no name of a service",
+    hint = "letters, digits, '_', '.' and '-', a letter or digit first" }
 end
+
+-- The configuration of one service; fails when the file has none of that name. One that is not among the known is
+-- looked for once more: the file may have changed, and version 2 leaves out what belongs to a profile that is off. In
+-- a dry run that cannot read the file, because something before may change it, any name may be right.
+function Stack:spec(service)
+  check_name(service)
+  local found = self.known.services[service] or self.others[service]
+  if found or dr.assumed(self.known) then return found or {} end
+  local now = self:call("config", { profiles = self:is_version_1() and {} or { "*" } })
+  if dr.assumed(now) then return {} end
+  self.others[service] = now.services[service]
+  return self.others[service] or dr.fail { code = "compose.no_such_service",
+    message = ("the compose file has no service '%s'"):format(service), target = tostring(self.target),
+    hint = "its services are: " .. table.concat(dr.sorted_keys(now.services), ", ") }
+end
+
+function Stack:is_version_1() return self.command[1] == "docker-compose" and self.version:find("^1%.") ~= nil end
 
 -- The name of the image a service is built as or started from.
 function Stack:image(service)
   local named = self:spec(service).image
-  local separator = self.command[1] == "docker-compose" and self.version:match("^1%.") and "_" or "-"
-  return named or self.project .. separator .. service
+  return named or self.project .. (self:is_version_1() and "_" or "-") .. service
 end
 
 -- ---------------------------------------------------------------------------------------------- commands
@@ -87,7 +102,7 @@ end
 function Stack:build(options)
   options = options or {}
   self:reread()
-  remember_images(self, options.services or built_services(self))
+  remember_images(self, options.services and with(options.services) or built_services(self))
   local _ <close> = setmetatable({}, { __close = function(_, problem)
     if problem ~= nil then self:restore_images() end
   end })

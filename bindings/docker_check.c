@@ -53,11 +53,28 @@ int dr__docker_check_run(const dr_op *op, dr_err *err) {
   return body ? DR_OK : DR_RECIPE;
 }
 
+/* The Engine itself writes a name with a '/' before it. "<new api container>" is what a dry run
+ * calls one that is not there yet. */
+int dr__docker_check_container(const dr_op *op, dr_err *err) {
+  const char *container = dr__arg_string(op, "container", "");
+  const char *network = dr__arg_string(op, "network", NULL);
+  container += container[0] == '/';
+  int status = container[0] == '<'
+                   ? DR_OK
+                   : dr__docker_check_name(container, "name or id of a container", err);
+  if (status || !network) return status;
+  return dr__docker_check_name(network, "name of a network", err);
+}
+
 int dr__docker_check_rename(const dr_op *op, dr_err *err) {
+  int status = dr__docker_check_container(op, err);
+  if (status) return status;
   return dr__docker_check_name(dr__arg_string(op, "to", ""), "name of a container", err);
 }
 
 int dr__docker_check_kill(const dr_op *op, dr_err *err) {
+  int status = dr__docker_check_container(op, err);
+  if (status) return status;
   return dr__docker_check_signal(dr__arg_string(op, "signal", "KILL"), err);
 }
 
@@ -69,6 +86,9 @@ static int only_tag(const char *image, const char *why, dr_err *err) {
 }
 
 int dr__docker_check_tag(const dr_op *op, dr_err *err) {
+  dr_image_name name;
+  int status = dr__image_name(dr__arg_string(op, "image", ""), &name, err);
+  if (status) return status;
   return only_tag(dr__arg_string(op, "tag", ""), "a digest cannot be given", err);
 }
 

@@ -14,11 +14,12 @@ int dr__docker_check_signal(const char *signal, dr_err *err);
 
 /* ---- whole ops */
 
-int dr__docker_check_run(const dr_op *op, dr_err *err);    /* a container that is to be made */
-int dr__docker_check_rename(const dr_op *op, dr_err *err); /* `to` */
-int dr__docker_check_kill(const dr_op *op, dr_err *err);   /* `signal` */
-int dr__docker_check_tag(const dr_op *op, dr_err *err);    /* `tag`: a repository and a tag */
-int dr__docker_check_image(const dr_op *op, dr_err *err);  /* `image`; pushed ones by tag only */
-int dr__docker_check_object(const dr_op *op, dr_err *err); /* `name` and `subnet` */
+int dr__docker_check_container(const dr_op *op, dr_err *err); /* `container`, `network` */
+int dr__docker_check_run(const dr_op *op, dr_err *err);       /* a container that is to be made */
+int dr__docker_check_rename(const dr_op *op, dr_err *err);    /* and `to` */
+int dr__docker_check_kill(const dr_op *op, dr_err *err);      /* and `signal` */
+int dr__docker_check_tag(const dr_op *op, dr_err *err);       /* `tag`: a repository and a tag */
+int dr__docker_check_image(const dr_op *op, dr_err *err);     /* `image`; pushed ones by tag only */
+int dr__docker_check_object(const dr_op *op, dr_err *err);    /* `name` and `subnet` */
 
 #endif

@@ -7,6 +7,7 @@
 #include "docker_steps.h"
 
 #include "core/err.h"
+#include "docker_check.h"
 
 #include <regex.h>
 #include <stdlib.h>
@@ -128,6 +129,25 @@ static void on_told(dr_docker_steps *steps, const dr_engine_answer *answer, dr_e
   dr__lines_end(&self->lines);
   dr__docker_steps_done(steps,
                         json_pack("{s:O, s:b}", "events", self->events, "truncated", self->more));
+}
+
+/* filters = { event = { "die" } }, as docker_objects.lua arranges it. */
+static int check_filters(const dr_op *op, dr_err *err) {
+  static const char all[] =
+      "config, container, daemon, event, image, label, network, node, plugin, "
+      "scope, secret, service, type, volume";
+  const char *name;
+  json_t *values;
+  json_object_foreach(dr__arg(op, "filters"), name, values) {
+    const char *at = name[strspn(name, "abcdefghijklmnopqrstuvwxyz")] ? NULL : strstr(all, name);
+    size_t length = strlen(name);
+    bool whole = at && (at == all || at[-1] == ' ') && (at[length] == ',' || at[length] == '\0');
+    if (whole) continue;
+    dr__fail(err, "recipe.argument", "events have no filter '%.40s'", name);
+    dr__err_hint(err, "the filters are: %s", all);
+    return DR_RECIPE;
+  }
+  return DR_OK;
 }
 
 static int start_events(dr_op *op, dr_err *err) {
@@ -289,6 +309,8 @@ static int compile(watch *self, const dr_op *op, dr_err *err) {
 }
 
 static int check_pattern(const dr_op *op, dr_err *err) {
+  int problem = dr__docker_check_container(op, err);
+  if (problem) return problem;
   watch *self = watch_new(err);
   int status = self ? compile(self, op, err) : DR_FAILED;
   if (self) watch_free(self);
@@ -359,6 +381,7 @@ static const dr_arg wait_log_args[] = {SOCKET,
 
 static const dr_opspec ops[] = {
     {.name = "docker.events",
+     .check = check_filters,
      .kind = DR_QUERY,
      .idempotent = true,
      .reads = DR_AREA_CONTAINERS | DR_AREA_IMAGES | DR_AREA_NETWORK,
@@ -367,6 +390,7 @@ static const dr_opspec ops[] = {
      .assume = assume_events,
      .start = start_events},
     {.name = "docker.wait_event",
+     .check = check_filters,
      .kind = DR_CHECK,
      .idempotent = true,
      .args = wait_event_args,

@@ -248,16 +248,19 @@ static char *preview_volume_remove(const dr_op *op) {
 /* ------------------------------------------------------------ docker.stats */
 
 static json_t *parse_stats(dr_op *op, const dr_engine_answer *answer, dr_err *err) {
-  (void)op;
   (void)err;
-  return dr__docker_stats(answer->json);
+  json_t *stats = dr__docker_stats(answer->json);
+  if (stats && dr__arg_boolean(op, "once", false))
+    json_object_set_new(stats, "cpu_percent", json_real(0)); /* of one sample there is no rate */
+  return stats;
 }
 
-/* The Engine takes two samples, a second apart, so that there is a rate. */
+/* The Engine takes two samples, a second apart, so that there is a rate; one when asked for. */
 static int start_stats(dr_op *op, dr_err *err) {
+  const char *after =
+      dr__arg_boolean(op, "once", false) ? "/stats?stream=0&one-shot=1" : "/stats?stream=0";
   const dr_docker_call_spec spec = {
-      .path =
-          dr__engine_path("/containers/", dr__arg_string(op, "container", ""), "/stats?stream=0"),
+      .path = dr__engine_path("/containers/", dr__arg_string(op, "container", ""), after),
       .parse = parse_stats};
   return dr__docker_call(op, &spec, err);
 }
@@ -299,8 +302,11 @@ static const dr_arg connect_args[] = {SOCKET,
                                       {"aliases", DR_ARG_STRINGS, 0},
                                       {0}};
 static const dr_arg volume_args[] = {NAME, {"labels", DR_ARG_MAP, 0}, {0}};
-static const dr_arg stats_args[] = {
-    SOCKET, {"container", DR_ARG_STRING, DR_REQUIRED}, {"name", DR_ARG_STRING, 0}, {0}};
+static const dr_arg stats_args[] = {SOCKET,
+                                    {"container", DR_ARG_STRING, DR_REQUIRED},
+                                    {"name", DR_ARG_STRING, 0},
+                                    {"once", DR_ARG_BOOLEAN, 0},
+                                    {0}};
 
 #define ASK(NAME, READS, ARGS, FUNCTION, ASSUME)                                                   \
   {                                                                                                \
@@ -322,9 +328,10 @@ static const dr_opspec ops[] = {
         dr__docker_check_object),
     ACT("network_remove", DR_DESTRUCTIVE, DR_AREA_NETWORK, name_args, network_remove,
         dr__docker_check_object),
-    ACT("network_connect", 0, DR_AREA_NETWORK | DR_AREA_CONTAINERS, connect_args, connect, NULL),
+    ACT("network_connect", 0, DR_AREA_NETWORK | DR_AREA_CONTAINERS, connect_args, connect,
+        dr__docker_check_container),
     ACT("network_disconnect", DR_DOWNTIME, DR_AREA_NETWORK | DR_AREA_CONTAINERS, connect_args,
-        connect, NULL),
+        connect, dr__docker_check_container),
     ACT("volume_create", 0, DR_AREA_CONTAINERS, volume_args, volume_create,
         dr__docker_check_object),
     ACT("volume_remove", DR_DESTRUCTIVE | DR_IRREVERSIBLE, DR_AREA_CONTAINERS, name_args,

@@ -29,8 +29,10 @@ for _, what in ipairs { "network_connect", "network_disconnect" } do
   end
 end
 
--- What a container uses: one sample.
-function Engine:stats(container) return call(self, "stats", dr.with_container("stats", container)) end
+-- What a container uses. Two samples, a second apart, unless once = true.
+function Engine:stats(container, options)
+  return call(self, "stats", dr.with_container("stats", container), options)
+end
 
 -- { event = "die" } → { event = { "die" } }
 local function filters_of(filters)

@@ -4,6 +4,7 @@
 #include "docker.h"
 
 #include "core/err.h"
+#include "docker_check.h"
 #include "docker_logs.h"
 #include "docker_wait.h"
 #include "http.h"
@@ -158,6 +159,8 @@ static int begin_wait(dr_op *op, dr_engine *engine, dr_http *http, dr_err *err) 
 
 int dr__docker_healthy_check(const dr_op *op, dr_err *err) {
   const json_t *check = dr__arg(op, "http"), *port = json_object_get(check, "port");
+  int status = dr__docker_check_container(op, err);
+  if (status) return status;
   if (check && !json_is_object(check)) {
     return dr__fail(err, "recipe.argument",
                     "http must be a table: {port = 8000, path = \"/health/\"}");

@@ -299,6 +299,7 @@ static const dr_opspec ops[] = {
      .assume = dr__fs_assume_write,
      .start = dr__fs_start_write},
     {.name = "target.stat",
+     .check = dr__fs_check_path,
      .kind = DR_QUERY,
      .idempotent = true,
      .reads = DR_AREA_FILES | DR_AREA_BACKUPS,

@@ -8,6 +8,7 @@ extern const dr_arg dr__fs_write_args[];
 char *dr__fs_preview_write(const dr_op *op);
 json_t *dr__fs_assume_write(const dr_op *op);
 int dr__fs_check_write(const dr_op *op, dr_err *err);
+int dr__fs_check_path(const dr_op *op, dr_err *err);
 int dr__fs_start_write(dr_op *op, dr_err *err);
 
 char *dr__fs_preview_stat(const dr_op *op);

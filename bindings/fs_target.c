@@ -70,7 +70,7 @@ static json_t *script_command(const dr_op *op, const char *script, json_t *words
   return dr__fs_script(dr__arg_string(op, "path", ""), script, words);
 }
 
-static int check_path(const dr_op *op, dr_err *err) {
+int dr__fs_check_path(const dr_op *op, dr_err *err) {
   const json_t *path = dr__arg(op, "path");
   if (json_string_length(path) > 0 && strlen(json_string_value(path)) == json_string_length(path))
     return DR_OK;
@@ -117,14 +117,13 @@ bool dr__fs_mode_ok(const char *mode) {
 }
 
 int dr__fs_check_write(const dr_op *op, dr_err *err) {
-  if (dr__fs_mode_ok(dr__arg_string(op, "mode", ""))) return DR_OK;
+  if (dr__fs_mode_ok(dr__arg_string(op, "mode", ""))) return dr__fs_check_path(op, err);
   return dr__fail(err, "recipe.argument", ":write: mode is three or four octal digits, \"0644\"");
 }
 
 int dr__fs_start_write(dr_op *op, dr_err *err) {
   const json_t *text = dr__arg(op, "text");
   const char *mode = dr__arg_string(op, "mode", "");
-  if (check_path(op, err) != DR_OK) return DR_FAILED;
   json_t *size = json_sprintf("%zu", json_string_length(text));
   json_t *words = json_pack("[o, s]", size, mode);
   dr_exec_spec spec = {.command = script_command(op, write_script, words),
@@ -192,7 +191,6 @@ json_t *dr__fs_assume_stat(const dr_op *op) {
 }
 
 int dr__fs_start_stat(dr_op *op, dr_err *err) {
-  if (check_path(op, err) != DR_OK) return DR_FAILED;
   dr_exec_spec spec = {.command = script_command(op, stat_script, json_array()),
                        .timeout = TIMEOUT_SECONDS,
                        .any_status = true,

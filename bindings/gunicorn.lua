@@ -84,7 +84,7 @@ end
 local function find(it)
   if it.pidfile then it.pid = math.tointeger(tonumber((it.target:read { "cat", it.pidfile }))) end
   local answer = list(it.target, { command = "gunicorn" })
-  if dr.dry() and dr.assumed(answer) then
+  if dr.dry() and dr.assumed(answer) and #answer.processes == 0 then -- looked into: what follows depends on it
     return { master = { pid = 0, command = "gunicorn, found when it is done", words = {}, folder = "", unit = "" },
       workers = { {} }, assumed = true }
   end
@@ -185,13 +185,16 @@ local function died(reload)
     "it ends when a new worker cannot start; its log says why")
 end
 
--- How it is now: the workers that were there before, and the new ones, also as a text that changes with them.
+-- How it is now: the workers that were there before, and the new ones, also as a text that changes with them. Only the
+-- master and its children are looked at: a look at all processes of a machine takes too long to be repeated.
 function Reload:look()
   local now
-  for _, tree in ipairs(trees(list(self.it.target, { command = "gunicorn" }).processes)) do
+  local found = list(self.it.target, { command = "gunicorn", tree = self.before.master.pid }).processes
+  for _, tree in ipairs(trees(found)) do
     if is_same(tree.master, self.before.master) then now = tree end
   end
   if not now then return died(self) end
+  self.now = now
   local old, new, names = {}, {}, {}
   for _, worker in ipairs(now.workers) do
     local known_before = is_same(self.was[worker.pid], worker)
@@ -297,7 +300,6 @@ function Gunicorn:reload(options)
   methods[options.method or "hup"](reload)
   dr.prove_serves("gunicorn", "gunicorn.not_serving", options.serves, function() return lines_of(reload) end)
   if dr.dry() then return { master = before.master, workers = {} } end
-  local now = self:processes()
-  if not is_same(now.master, before.master) then return died(reload) end
-  return now
+  if options.serves then reload:look() end -- it may have ended while it was asked
+  return { master = reload.now.master, workers = reload.now.workers }
 end

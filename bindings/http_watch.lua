@@ -24,13 +24,17 @@ local function shown_bytes(value) return ("%.0f MiB"):format(value / units.M) en
 
 -- ---------------------------------------------------------------------------------------------- containers
 
+local function listed(names) return type(names) == "table" and names or { names } end
+
 -- The engine and the names of what is watched: {engine =, list = function() → containers}.
 local function source_of(target, options)
   if options.stack then
     local stack, services = options.stack, options.services
+    if getmetatable(stack) ~= "compose stack" then wrong("stack is what target:compose returns") end
+    for _, service in ipairs(listed(services)) do stack:spec(service) end
     return { engine = stack.docker, list = function()
       local wanted = {}
-      for _, name in ipairs(type(services) == "table" and services or { services }) do wanted[name] = true end
+      for _, name in ipairs(listed(services)) do wanted[name] = true end
       local found = {}
       local all = stack.docker:containers { labels = { ["com.docker.compose.project"] = stack.project } }
       for _, container in ipairs(all) do
@@ -41,7 +45,10 @@ local function source_of(target, options)
     end }
   end
   if not options.containers then return nil end
-  local names = type(options.containers) == "table" and options.containers or { options.containers }
+  local names = listed(options.containers)
+  for _, name in ipairs(names) do
+    if type(name) ~= "string" or not name:find("^%w[%w_.-]*$") then wrong("containers are names of containers") end
+  end
   return { engine = (target or dr.globals.host("local")):docker(), list = function() return names end }
 end
 
@@ -62,12 +69,13 @@ local function strike(watch, key, bad)
 end
 
 local function check_memory(watch, container)
-  local stats = watch.source.engine:stats(container.id)
+  local stats = watch.source.engine:stats(container.id, { once = true })
   local used = stats.memory
-  if not stats.measured then
-    if not watch.max_memory then return end
+  if used == 0 then -- not told; of a container that ends just now too
+    if not watch.max_memory or not strike(watch, "untold " .. container.id, true) then return end
     container_failed(watch, container, "max_memory cannot be judged: the Docker Engine does not tell its memory")
   end
+  watch.strikes["untold " .. container.id] = 0
   watch.memory[container.name] = math.max(watch.memory[container.name] or 0, used)
   if watch.max_memory and strike(watch, "memory " .. container.id, used > watch.max_memory) then
     container_failed(watch, container, ("it uses %s of memory (at most %s), %d looks in a row"):format(
@@ -105,12 +113,15 @@ end
 -- The connections of a database's server, by default at most nine in ten of what it allows.
 local function connections_of(options)
   if not options.database then return nil end
+  if getmetatable(options.database) ~= "database" then wrong("database is what postgres{…} returns") end
   local most = options.max_connections
   return { name = "database connections", fn = function()
     local seen = options.database:connections()
     return seen.total, most or seen.max * 0.9
   end, hint = "db:connections() tells who holds them" }
 end
+
+local function is_number(value) return value == nil or math.type(value) ~= nil end
 
 -- also = { ["connections"] = { function() return 3 end, max = 80 } } as a list of {name, fn, max, min}.
 local function measures_of(also, first)
@@ -120,6 +131,9 @@ local function measures_of(also, first)
     if type(fn) ~= "function" or not (entry.max or entry.min) then
       wrong(("also: '%s' needs a function and a limit"):format(tostring(name)),
         "also = { [\"connections\"] = { function() return 3 end, max = 80 } }")
+    end
+    if not is_number(entry.max) or not is_number(entry.min) then
+      wrong(("also: the limit of '%s' is a number"):format(tostring(name)))
     end
     list[#list + 1] = { name = tostring(name), fn = fn, max = entry.max, min = entry.min }
   end
@@ -180,7 +194,17 @@ local function describe(options, watch)
   return #parts > 0 and "and " .. table.concat(parts, "; ") or nil
 end
 
--- Looks at all that is no URL until the URLs are done.
+-- Limits that cannot be compared with anything would be found only when the first look is over.
+local function check_limits(options)
+  local restarts = options.max_restarts
+  if restarts ~= nil and (math.type(restarts) ~= "integer" or restarts < 0) then
+    wrong("max_restarts is a whole number, 0 or more")
+  end
+  if not is_number(options.max_connections) then wrong("max_connections is a number") end
+  if options.look_every ~= nil and dr.duration(options.look_every) <= 0 then wrong("look_every is longer than 0") end
+end
+
+-- Looks at all that is no URL until the URLs are done, and once more then: what ended just before counts too.
 local function look(watch)
   local containers = {}
   if watch.source then
@@ -188,12 +212,13 @@ local function look(watch)
       containers[#containers + 1] = watch.source.engine:inspect(container)
     end
   end
-  while not watch.over do
+  local last
+  repeat
+    last = watch.over
     for _, first in ipairs(containers) do check_container(watch, first) end
     for _, measure in ipairs(watch.measures) do check_measure(watch, measure) end
-    if watch.over then return end
-    sleep(nil, { seconds = watch.look_every, reason = "watching" })
-  end
+    if not last then sleep(nil, { seconds = watch.look_every, reason = "watching" }) end
+  until last
 end
 
 local function tell(watch, report)
@@ -215,6 +240,7 @@ end
 -- Watches until `during` is over; throws http.watch_failed when a threshold is crossed.
 function dr.http_watch(target, options)
   if type(options) ~= "table" then wrong("it takes a table of options") end
+  check_limits(options)
   local args = op_args(options)
   local watch = { source = source_of(target, options), measures = measures_of(options.also, connections_of(options)),
     strikes = {}, memory = {}, restarts = {}, measured = {}, over = false, max_restarts = options.max_restarts or 0,

@@ -11,6 +11,7 @@
 #include "target.h"
 
 #include "core/err.h"
+#include "core/lane.h"
 #include "ops/binding.h"
 
 #include <stdio.h>
@@ -19,7 +20,8 @@
 
 extern const dr_lua_source dr__lua_process;
 
-enum { SECONDS = 60, MARK_SIZE = 33 };
+/* Linux gives no number above PID_MOST. */
+enum { SECONDS = 60, MARK_SIZE = 33, PID_MOST = 4194304 };
 
 /* ------------------------------------------------------------ list */
 
@@ -36,6 +38,7 @@ static char *preview_list(const dr_op *op) {
     if (value) fprintf(out, " %s=%s", filter_names[i], value);
   }
   if (dr__arg(op, "pid")) fprintf(out, " pid=%lld", (long long)dr__arg_integer(op, "pid", 0));
+  if (dr__arg(op, "tree")) fprintf(out, " tree=%lld", (long long)dr__arg_integer(op, "tree", 0));
   if (dr__arg(op, "parent"))
     fprintf(out, " parent=%lld", (long long)dr__arg_integer(op, "parent", 0));
   fclose(out);
@@ -72,12 +75,34 @@ static json_t *parse_list(dr_op *op, int status, json_t *result, dr_err *err) {
   return list ? json_pack("{s:o}", "processes", list) : NULL;
 }
 
+/* Of the process an op is told. Where a walk has been given assumed results, a recipe may write 0
+ * in the place of a process that is not there yet: server:processes{…}[1] or { pid = 0 }. */
+static int check_pid(const dr_op *op, dr_err *err) {
+  int64_t pid = dr__arg_integer(op, "pid", 1);
+  bool stand_in = pid == 0 && json_array_size(op->lane->assumed) > 0;
+  if (stand_in || (pid >= 1 && pid <= PID_MOST)) return DR_OK;
+  dr__fail(err, "recipe.argument", "%lld is no number of a process", (long long)pid);
+  dr__err_hint(err, "a process is one of server:processes { … }, or its number");
+  return DR_FAILED;
+}
+
+/* 0 is the kernel, the parent of the first processes. */
+static int check_list(const dr_op *op, dr_err *err) {
+  if (dr__arg_integer(op, "parent", 0) >= 0 && dr__arg_integer(op, "tree", 0) >= 0)
+    return check_pid(op, err);
+  return dr__fail(err, "recipe.argument",
+                  ":processes: parent and tree are the number of a process");
+}
+
 static int start_list(dr_op *op, dr_err *err) {
   char mark[MARK_SIZE + 1];
   if (!make_mark(mark)) return dr__fail(err, "process.output", "the system gives no random bytes");
   json_t *command = json_pack("[s, s, s, s]", "/bin/sh", "-c", dr__process_script, "sh");
   if (command && dr__arg(op, "pid"))
     json_array_append_new(command, json_sprintf("%lld", (long long)dr__arg_integer(op, "pid", 0)));
+  else if (command && dr__arg(op, "tree"))
+    json_array_append_new(command,
+                          json_sprintf("+%lld", (long long)dr__arg_integer(op, "tree", 0)));
   json_t *carry = json_string(mark);
   mark[MARK_SIZE - 1] = '\n';
   dr_exec_spec spec = {.command = command,
@@ -117,22 +142,30 @@ static const char *signal_name(const dr_op *op) {
   return strncmp(name, "SIG", 3) == 0 ? name + 3 : name;
 }
 
+/* "12", or "PID" of a process that a dry run assumed. */
+static void number_text(const dr_op *op, char *buffer, size_t size) {
+  int64_t pid = dr__arg_integer(op, "pid", 0);
+  snprintf(buffer, size, "%lld", (long long)pid);
+  if (pid == 0) dr__copy_text(buffer, size, "PID");
+}
+
 /* The process as a person knows it: "process 12 (gunicorn app:wsgi)". */
 static void describe(const dr_op *op, char *buffer, size_t size) {
   const char *command = dr__arg_string(op, "command", "");
+  char number[24];
   char shown[100];
+  number_text(op, number, sizeof number);
   dr__copy_text(shown, sizeof shown, command);
-  snprintf(buffer, size, "process %lld%s%s%s%s", (long long)dr__arg_integer(op, "pid", 0),
-           shown[0] ? " (" : "", shown, strlen(command) > strlen(shown) ? " …" : "",
-           shown[0] ? ")" : "");
+  snprintf(buffer, size, "process %s%s%s%s%s", number, shown[0] ? " (" : "", shown,
+           strlen(command) > strlen(shown) ? " …" : "", shown[0] ? ")" : "");
 }
 
 static char *preview_signal(const dr_op *op) {
   char *text = NULL;
   char *line;
-  int64_t pid = dr__arg_integer(op, "pid", 0);
-  json_t *number = pid > 0 ? json_sprintf("%lld", (long long)pid) : json_string("PID");
-  json_t *command = json_pack("[s, s, s, o]", "kill", "-s", signal_name(op), number);
+  char number[24];
+  number_text(op, number, sizeof number);
+  json_t *command = json_pack("[s, s, s, s]", "kill", "-s", signal_name(op), number);
   const char *what = dr__arg_string(op, "command", "");
   line = command ? dr__exec_preview(op, command) : NULL;
   int length = line ? asprintf(&text, "%s%s%.160s", line, what[0] ? "  # " : "", what) : -1;
@@ -174,23 +207,18 @@ static json_t *parse_signal(dr_op *op, int status, json_t *result, dr_err *err) 
   return NULL;
 }
 
-/* In a dry run the number may be 0: of a process that is not there yet. */
 static int check_signal(const dr_op *op, dr_err *err) {
   if (dr__signal_number(signal_name(op)) == 0) {
     dr__fail(err, "recipe.argument", "\"%s\" is no signal", signal_name(op));
     dr__err_hint(err, "HUP, TERM, INT, QUIT, USR1, USR2, TTIN, TTOU, WINCH, KILL …");
     return DR_FAILED;
   }
-  if (dr__arg_integer(op, "pid", 0) < 0)
-    return dr__fail(err, "recipe.argument", "a process has a number above 0");
-  return DR_OK;
+  return check_pid(op, err);
 }
 
 static int start_signal(dr_op *op, dr_err *err) {
   char pattern[32] = "";
   int number = dr__signal_number(signal_name(op));
-  if (dr__arg_integer(op, "pid", 0) < 1)
-    return dr__fail(err, "recipe.argument", "a process has a number above 0");
   if (dr__arg_boolean(op, "handler", dr__signal_is_message(number)))
     dr__signal_pattern(number, pattern, sizeof pattern);
   json_t *started = dr__arg(op, "started")
@@ -268,10 +296,10 @@ static int start_gone(dr_op *op, dr_err *err) {
 
 /* ------------------------------------------------------------ table */
 
-static const dr_arg list_args[] = {{"command", DR_ARG_STRING, 0}, {"name", DR_ARG_STRING, 0},
-                                   {"owner", DR_ARG_STRING, 0},   {"folder", DR_ARG_STRING, 0},
-                                   {"unit", DR_ARG_STRING, 0},    {"pid", DR_ARG_INTEGER, 0},
-                                   {"parent", DR_ARG_INTEGER, 0}, {0}};
+static const dr_arg list_args[] = {
+    {"command", DR_ARG_STRING, 0}, {"name", DR_ARG_STRING, 0},  {"owner", DR_ARG_STRING, 0},
+    {"folder", DR_ARG_STRING, 0},  {"unit", DR_ARG_STRING, 0},  {"pid", DR_ARG_INTEGER, 0},
+    {"parent", DR_ARG_INTEGER, 0}, {"tree", DR_ARG_INTEGER, 0}, {0}};
 static const dr_arg signal_args[] = {
     {"pid", DR_ARG_INTEGER, DR_REQUIRED}, {"signal", DR_ARG_STRING, DR_REQUIRED},
     {"started", DR_ARG_INTEGER, 0},       {"command", DR_ARG_STRING, 0},
@@ -287,6 +315,7 @@ static const dr_opspec ops[] = {
      .kind = DR_QUERY,
      .idempotent = true,
      .reads = DR_AREA_SERVICES,
+     .check = check_list,
      .args = list_args,
      .preview = preview_list,
      .assume = assume_list,
@@ -302,6 +331,7 @@ static const dr_opspec ops[] = {
     {.name = "process.gone",
      .kind = DR_CHECK,
      .idempotent = true,
+     .check = check_pid,
      .args = gone_args,
      .preview = preview_gone,
      .start = start_gone},

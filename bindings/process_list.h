@@ -12,7 +12,8 @@
 
 /* The script. It needs nothing but a POSIX shell and cat: no ps, which minimal images lack, and no
  * other program, so that two hundred processes take a fifth of a second. Its first line of input is
- * the mark; its output is what dr__process_list() reads. With words: only these pids. */
+ * the mark; its output is what dr__process_list() reads. With words: only these pids;
+ * with the word "+PID": only that process and its children, which costs no program for the rest. */
 extern const char dr__process_script[];
 
 /* Which processes are wanted; NULL and negative: any. */

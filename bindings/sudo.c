@@ -109,8 +109,8 @@ static void explain_password(const dr_target *machine, const char *what, dr_err 
   if (machine->within) {
     dr__err_hint(err,
                  "inside a container sudo gets no password: allow the command without one "
-                 "there (NOPASSWD), or have it run by the user itself: stack:exec(service, "
-                 "command, { user = \"%s\" })",
+                 "there (NOPASSWD), or have the Docker Engine run it as that user: "
+                 "server:docker():exec(container, command, { user = \"%s\" })",
                  whom(machine));
     return;
   }

@@ -40,9 +40,15 @@ static json_t *assume_change(const dr_op *op) {
   return json_pack("{s:b}", "unchanged", 0);
 }
 
+static int check_service(const dr_op *op, dr_err *err) {
+  return dr__docker_check_name(dr__arg_string(op, "service", ""), "name of a service", err);
+}
+
 static int check_update(const dr_op *op, dr_err *err) {
   const char *order = dr__arg_string(op, "order", "start-first");
   dr_image_name name;
+  int status = check_service(op, err);
+  if (status) return status;
   if (strcmp(order, "start-first") != 0 && strcmp(order, "stop-first") != 0)
     return dr__fail(err, "recipe.argument", "order is \"start-first\" or \"stop-first\"");
   if (dr__arg_integer(op, "replicas", 0) < 0)
@@ -500,7 +506,7 @@ static const dr_opspec ops[] = {
     ACTION("init", 0, true, init_args, init, assume_change, NULL),
     ACTION("leave", DR_DOWNTIME | DR_DESTRUCTIVE, true, leave_args, leave, assume_change, NULL),
     ACTION("update", 0, true, update_args, update, assume_change, check_update),
-    ACTION("rollback", 0, false, rollback_args, rollback, assume_change, NULL),
+    ACTION("rollback", 0, false, rollback_args, rollback, assume_change, check_service),
     ACTION("deploy", DR_DOWNTIME, true, deploy_args, stack, assume_done, check_stack),
     ACTION("remove", DR_DOWNTIME | DR_DESTRUCTIVE, true, remove_args, stack, assume_done,
            check_stack),

@@ -11,6 +11,7 @@
 
 #include "capture.h"
 #include "core/err.h"
+#include "docker_check.h"
 #include "docker_frames.h"
 #include "swarm_state.h"
 
@@ -249,8 +250,9 @@ static void look(dr_docker_steps *steps) {
 /* ------------------------------------------------------------ the op */
 
 int dr__swarm_converge_check(const dr_op *op, dr_err *err) {
-  if (subject_of(op)[0]) return DR_OK;
-  return dr__fail(err, "recipe.argument", "converge needs a service");
+  bool service = dr__arg(op, "service") != NULL;
+  return dr__docker_check_name(subject_of(op), service ? "name of a service" : "name of a stack",
+                               err);
 }
 
 int dr__swarm_converge_start(dr_op *op, dr_err *err) {

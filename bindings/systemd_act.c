@@ -158,9 +158,10 @@ static void reload_failed(const dr_unit *now, const char *reason, dr_err *err) {
     return;
   }
   dr__fail(err, "systemd.ended_by_reload", "%s ended when it was reloaded: %s", now->name, reason);
-  dr__err_hint(err,
-               "its process has no handler for the signal, or could not go on with what it read; "
-               "start it again, and restart it instead of reloading");
+  dr__err_hint(
+      err, "its process has no handler for the signal, or not yet: one that was just started is "
+           "active before it is ready, so let it serve first (serves =); or it could not go on "
+           "with what it read. Start it again, and restart it instead of reloading");
 }
 
 /* `ran`: it was seen running before. */

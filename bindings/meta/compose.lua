@@ -5,7 +5,8 @@
 --
 -- Every command of a stack may fail with compose.missing (no compose on the target), compose.file (there is no
 -- compose file), compose.invalid (it is wrong; file and line are told where compose tells them), compose.no_such_service, docker.unreachable, command.failed (the last lines as detail), command.timeout,
--- yaml.syntax (its configuration cannot be read), and with the errors of reaching the target (ssh.*).
+-- yaml.syntax (its configuration cannot be read), and with the errors of reaching the target (ssh.*). A service that the
+-- compose file does not name is refused in the walk, before anything is done; one that an action before may add, in the run.
 
 ---@class deployrun.Target
 local Target = {}

@@ -63,10 +63,14 @@ function Engine:volume_remove(name) end
 ---@field read integer bytes from disks
 ---@field written integer
 
----What a container uses: one sample of about a second. A query.
+---@class deployrun.StatsOptions
+---@field once? boolean one sample, told at once: cpu_percent is 0, because a rate takes two
+
+---What a container uses: two samples, about a second apart. A query.
 ---@param container string|table
+---@param options? deployrun.StatsOptions
 ---@return deployrun.Stats
-function Engine:stats(container) end
+function Engine:stats(container, options) end
 
 ---@class deployrun.Event
 ---@field type string "container" "image" "network" "volume"

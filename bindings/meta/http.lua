@@ -292,7 +292,8 @@ function Probe:stop() end
 ---say. The last `window` is judged, once it holds min_samples answers: it is bad when more than max_error_rate of them were bad
 ---and at least min_bad were; or when their 95th percentile is above max_p95 and at least min_bad were slower. At the end the
 ---whole is judged the same way; there, no good answer at all is bad too. Containers fail it when they restart, exit, are gone
----or unhealthy; memory and what `also` measures when they are over the limit three looks in a row.
+---or unhealthy; memory and what `also` measures when they are over the limit three looks in a row. All is looked at once more
+---when the last answer has come.
 ---
 ---Check: in a dry run it is only recorded. Fails: http.watch_failed, with the last bad answers or log lines as detail.
 ---@param options deployrun.WatchOptions

@@ -26,6 +26,7 @@ local Target = {}
 ---@field name? string is the program's name
 ---@field owner? string a user's name or number
 ---@field parent? integer
+---@field tree? integer this process and its children, which is much quicker than looking at all
 ---@field folder? string is its working folder, absolute and without symbolic links
 ---@field unit? string "gunicorn.service"
 ---@field pid? integer
@@ -50,7 +51,7 @@ function Target:process(pid) end
 ---signal.
 ---
 ---Action: change. Fails: process.gone, process.changed, process.no_handler, process.ignores, process.denied,
----recipe.argument (no such signal).
+---recipe.argument (no such signal, or a number that no process has).
 ---@param process deployrun.Process|integer
 ---@param name string "HUP", "TERM", "SIGUSR1" …
 ---@param options? deployrun.SignalOptions

@@ -1,10 +1,13 @@
-"""waits.py [ROUNDS]: how long after a thing is so the wait for it returns, at the default interval.
+"""waits.py [ROUNDS] [WORD...]: how long after a thing is so the wait for it returns, at the default interval; only those
+whose row has one of the words.
 
 For each wait a recipe begins it, then the thing is brought about, at a moment chosen at random: by this program itself, or
 by the Docker Engine or systemd, and then a watcher that does nothing else says when it was so (a stream of events, a loop
 without a pause). What is measured is the time from then to the event `op_finished`. Prints a table in milliseconds. Needs
-DEPLOYRUN (a release build), the testbed's Docker Engine and images, and for systemd VPS_* of testbed/vps.sh.
+DEPLOYRUN (a release build), the testbed's Docker Engine and images, for systemd VPS_* of testbed/vps.sh and the units of
+bindings/systemd_setup.sh, and for a swarm APART of testbed/apart.sh.
 """
+import http.client
 import json
 import os
 import random
@@ -14,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
@@ -22,7 +26,7 @@ name = "deployrun-waits-%d" % os.getpid()
 
 
 def run_wait(body, op, ready, bring_about):
-    """Milliseconds from what bring_about() returns (a moment) to the end of the op."""
+    """Milliseconds from what bring_about() returns (a moment) to the end of the op, or of the step of that name."""
     with open("waits.lua", "w") as file:
         file.write('return recipe { name = "waits", run = function() local here = host("local") %s end }' % body)
     run = subprocess.Popen([os.environ["DEPLOYRUN"], "waits.lua", "--json"], stdout=subprocess.PIPE, text=True)
@@ -33,14 +37,15 @@ def run_wait(body, op, ready, bring_about):
         for line in run.stdout:
             said.append(line)
             event = json.loads(line)
-            if event.get("op") == op and event["event"] == "op_started":
+            named = op in (event.get("op"), event.get("step"))
+            if named and event["event"] in ("op_started", "step_started"):
                 started.set()
-            if event.get("op") == op and event["event"] == "op_finished":
+            if event.get("op") == op and event["event"] == "op_finished" or named and event["event"] == "step_finished":
                 ended["at"] = time.monotonic()
 
     reader = threading.Thread(target=read)
     reader.start()
-    if started.wait(30):
+    if started.wait(60):
         time.sleep(0.3 + random.random() * 0.3)
         moment = bring_about()
     if run.wait(60) != 0 or moment is None:
@@ -178,12 +183,103 @@ def systemd_active():
                     "systemd.start", None, act)
 
 
+def docker_running():
+    """Running for a second, from when the engine told that it started."""
+    ms = container([], 'docker:wait_running("%s", { settled = 1, within = 30 })', "docker.wait_running", "start",
+                   lambda: docker("start", name))
+    return ms - 1000
+
+
+def docker_event():
+    return container([], 'docker:start("' + name + '") docker:wait_event { filters = { container = "%s", event = "die" } }',
+                     "docker.wait_event", "die", lambda: docker("kill", name))
+
+
+class Unix(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost")
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)
+
+
+def swarm_converged():
+    """A service whose new task becomes healthy when a file appears; so when the engine calls its task running."""
+    engine = os.path.join(os.environ["APART"], "docker.sock")
+    there = ("-H", "unix://" + engine)
+    service = name + "-%d" % random.randrange(1 << 30)
+    docker(*there, "service", "create", "--detach", "--name", service, "--health-cmd", "test -e /ok", "--health-interval",
+           "200ms", "--health-retries", "1000", "--stop-grace-period", "1s", "deployrun-test/tiny:1", "sleep", "1000")
+    asked = "/tasks?filters=" + urllib.parse.quote(json.dumps({"service": [service]}))
+
+    def is_running():
+        api = Unix(engine)
+        api.request("GET", asked)
+        tasks = json.load(api.getresponse())
+        api.close()
+        return any(task["Status"]["State"] == "running" for task in tasks)
+
+    def act():
+        found = ""
+        while not found:
+            found = docker(*there, "ps", "-q", "--filter", "name=" + service)
+        docker(*there, "exec", found, "touch", "/ok")
+        while not is_running():
+            time.sleep(0.002)
+        return time.monotonic()
+
+    try:
+        return run_wait('here:swarm { socket = "%s" }:converge("%s", { within = 60 })'
+                        % (engine, service), "swarm.converge", None, act)
+    finally:
+        docker(*there, "service", "rm", service)
+
+
+CHILDREN = """
+import sys, time
+def children():
+    with open("/proc/%s/task/%s/children" % (sys.argv[1], sys.argv[1])) as file:
+        return set(file.read().split())
+old = children()
+now = old
+while not now or now & old:
+    time.sleep(0.001)
+    now = children()
+print("so", flush=True)
+"""
+
+
+def gunicorn_reloaded():
+    """Reloaded when none of the master's children is an old one and there is a new one."""
+    inside = ["docker", "exec", "-i", os.environ["VPS_CONTAINER"]]
+    master = subprocess.run(inside + ["systemctl", "show", "--property=MainPID", "--value", "gunicorn"], capture_output=True,
+                            text=True, check=True).stdout.strip()
+    watcher = subprocess.Popen(inside + ["timeout", "100", "python3", "-c", CHILDREN, master], stdout=subprocess.PIPE,
+                               text=True)
+
+    def act():
+        watcher.stdout.readline()
+        return time.monotonic()
+
+    target = 'host { "%s", config = "%s" }' % (os.environ["VPS_NAME"], os.environ["VPS_CONFIG"])
+    return run_wait('local server = %s local app = server:sudo():gunicorn { unit = "gunicorn" } '
+                    'step("reload", function() app:reload { check = false, settled = 0 } end)' % target, "reload", None, act)
+
+
 waits = [("`http.expect`, the first good answer", http_answers), ("`net.expect_port`", port_open),
          ("`server:wait_gone`", process_gone), ("`docker:wait_healthy`", docker_healthy),
-         ("`docker:wait_exited`", docker_exited), ("`docker:wait_log`", docker_log)]
+         ("`docker:wait_running`", docker_running), ("`docker:wait_exited`", docker_exited),
+         ("`docker:wait_event`", docker_event), ("`docker:wait_log`", docker_log)]
 if "VPS_CONTAINER" in os.environ:
-    waits.append(("`unit:start`, over SSH", systemd_active))
+    waits += [("`unit:start`, over SSH", systemd_active), ("`app:reload` of gunicorn, over SSH", gunicorn_reloaded)]
+if "APART" in os.environ:
+    docker("-H", "unix://" + os.environ["APART"] + "/docker.sock", "swarm", "init", "--advertise-addr", "127.0.0.1")
+    waits.append(("`swarm:converge`", swarm_converged))
 print("| wait | median | most |\n|---|---|---|")
 for what, measure in waits:
+    if sys.argv[2:] and not any(word in what for word in sys.argv[2:]):
+        continue
     times = [measure() for _ in range(rounds)]
     print("| %s | %.0f ms | %.0f ms |" % (what, statistics.median(times), max(times)), flush=True)

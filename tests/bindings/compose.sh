@@ -1,6 +1,6 @@
 #!/bin/sh
-# compose.sh - the verbs of a stack (compose.lua), and compose files that are wrong: refused in the walk, by file and
-# line, before anything is done.
+# compose.sh - the verbs of a stack (compose.lua), compose files that are wrong, and services that are not in them: refused
+# in the walk, by file and line, before anything is done.
 set -eu
 fail() { echo "compose.sh: $*" >&2; exit 1; }
 
@@ -28,11 +28,39 @@ return recipe { name = "wrong", run = function()
   here:compose { dir = "wrong" }:up()
 end }
 LUA
+cat >unknown.lua <<'LUA'
+return recipe { name = "unknown", run = function()
+  local here = host("local")
+  here:docker():tag("deployrun-test/base:1", "deployrun-composespec/acted:1")
+  local stack = here:compose { dir = "wrong" }
+  local calls = {
+    up_one = function() stack:up { services = { "api", "wbe" } } end,
+    up_scale = function() stack:up { scale = { wbe = 2 } } end,
+    build = function() stack:build { services = { "wbe" } } end,
+    pull = function() stack:pull { services = "wbe" } end,
+    scale = function() stack:scale("wbe", 2) end,
+    exec = function() stack:exec("wbe", "true") end,
+    run = function() stack:run("wbe", "true") end,
+    replace = function() stack:replace("wbe") end,
+    watch = function() http.watch { url = "http://localhost/", stack = stack, services = "wbe" } end,
+  }
+  for _, verb in ipairs { "start", "stop", "restart", "remove", "kill", "logs" } do
+    calls[verb] = function() stack[verb](stack, "wbe") end
+  end
+  for verb, call in pairs(calls) do
+    local accepted, problem = pcall(call)
+    if accepted or problem.code ~= "compose.no_such_service" then
+      fail(verb .. ": " .. (accepted and "accepted" or tostring(problem)))
+    end
+  end
+  calls.restart()
+end }
+LUA
 
-# refused CODE WORDS: the run with what is in wrong/ ends with the error and has done nothing.
+# refused CODE WORDS [RECIPE]: the run with what is in wrong/ ends with the error and has done nothing.
 refused() {
   status=0
-  "$DEPLOYRUN" wrong.lua >wrong.out 2>&1 || status=$?
+  "$DEPLOYRUN" "${3:-wrong.lua}" >wrong.out 2>&1 || status=$?
   [ $status -eq 1 ] || fail "exit status $status: $(cat wrong.out)"
   grep -q "$1" wrong.out || fail "no $1: $(cat wrong.out)"
   grep -q "$2" wrong.out || fail "it does not say '$2': $(cat wrong.out)"
@@ -49,5 +77,28 @@ refused compose.invalid "the compose file .*docker-compose.yml is wrong: .*imag"
 # shellcheck disable=SC2016 # compose's own $
 printf 'version: "2.4"\nservices:\n  api:\n    image: ${MISSING_TAG:?must be set}\n' >wrong/docker-compose.yml
 refused compose.invalid MISSING_TAG
+
+printf 'version: "2.4"\nservices:\n  api:\n    image: x\n  web:\n    image: y\n' >wrong/docker-compose.yml
+refused compose.no_such_service "has no service 'wbe'" unknown.lua
+grep -q "its services are: api, web" wrong.out || fail "the services are not named: $(cat wrong.out)"
+
+# What an action before may bring: the walk lets it pass, and the run reads the file again.
+cat >later.lua <<'LUA'
+return recipe { name = "later", params = { service = param.string {} }, run = function(p)
+  local here = host("local")
+  local stack = here:compose { dir = "wrong" }
+  here:run("printf '  late:\\n    image: z\\n' >>wrong/docker-compose.yml; touch acted")
+  stack:kill(p.service)
+end }
+LUA
+rm -f acted
+"$DEPLOYRUN" later.lua --dry-run service=late >later.out 2>&1 || fail "a later service is refused: $(cat later.out)"
+status=0
+"$DEPLOYRUN" later.lua service=later >later.out 2>&1 || status=$?
+[ $status -eq 1 ] || fail "exit status $status: $(cat later.out)"
+[ -e acted ] || fail "it was refused before the file was read again: $(cat later.out)"
+grep -q "compose.no_such_service.*\|has no service 'later'" later.out || fail "it does not say which: $(cat later.out)"
+printf 'version: "2.4"\nservices:\n  api:\n    image: x\n' >wrong/docker-compose.yml
+"$DEPLOYRUN" later.lua service=late >later.out 2>&1 || fail "what came meanwhile is not known: $(cat later.out)"
 
 "$DEPLOYRUN" "$DEPLOYRUN_SOURCE_DIR/tests/bindings/compose.lua"

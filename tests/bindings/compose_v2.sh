@@ -13,6 +13,8 @@ cat >bin/docker <<'END'
 [ "$1 $2" != "compose version" ] || { echo 2.24.5; exit 0; }
 printf '%s\n' "$*" >>"$RECORD"
 case $* in
+  *" --profile * config")
+    cat "$PROFILED" ;;
   *" config")
     [ ! -e broken ] || { echo "validating $PWD/compose.yaml: services.api Additional property imag is not allowed" >&2; exit 15; }
     cat "$CONFIG" ;;
@@ -48,7 +50,8 @@ networks:
     name: shop_default
 END
 CONFIG=$PWD/config.yaml
-export CONFIG
+PROFILED=$PWD/profiled.yaml
+export CONFIG PROFILED
 cat >verbs.lua <<'LUA'
 return recipe { name = "verbs", run = function()
   local stack = host("local"):compose { dir = "project", project = "deployrun-v2spec", file = { "a.yml", "b.yml" } }
@@ -93,6 +96,26 @@ $p logs --no-color --tail=5 api
 $p down --remove-orphans --volumes
 END
 grep -v " config$" record | diff wanted - || fail "these are not the command lines version 2 takes"
+
+# A service of a profile that is off is not in what `config` prints, and yet compose takes its name.
+{ sed '/^networks:/,$d' config.yaml; printf '  debug:\n    image: debug:1\n    profiles:\n      - debug\n'; } >profiled.yaml
+cat >profile.lua <<'LUA'
+return recipe { name = "profile", params = { service = param.string {} }, run = function(p)
+  local stack = host("local"):compose { dir = "project", project = "deployrun-v2spec" }
+  stack:up { services = { p.service } }
+  log("image " .. stack:image(p.service))
+end }
+LUA
+: >record
+PATH=$PWD/bin:$PATH "$DEPLOYRUN" profile.lua service=debug >profile.out 2>&1 || fail "$(cat profile.out)"
+grep -q "image debug:1" profile.out || fail "the profile's service is not known: $(cat profile.out)"
+grep -q "^compose -p deployrun-v2spec up -d debug$" record || fail "it was not started: $(cat record)"
+: >record
+status=0
+PATH=$PWD/bin:$PATH "$DEPLOYRUN" profile.lua service=dbug >profile.out 2>&1 || status=$?
+[ $status -eq 1 ] || fail "a service that is none ended with exit status $status: $(cat profile.out)"
+grep -q "its services are: api, db, debug, web" profile.out || fail "$(cat profile.out)"
+! grep -q " up " record || fail "something was done: $(cat record)"
 
 : >project/broken
 status=0

@@ -47,10 +47,13 @@ return spec.recipe("docker_objects", {
     local docker = here:docker()
     run(docker, { "sh", "-c", "while :; do :; done" })
     local stats = docker:stats(name)
+    local one = docker:stats(name, { once = true })
     docker:remove(name, { force = true })
     -- Some kernels give an engine on cgroup v1 nothing to measure: then it must say so.
     t.equal(not stats.measured or (stats.cpu_percent > 1 and stats.memory > 0), true)
     t.equal(stats.measured or stats.memory == 0, true)
+    t.equal(one.cpu_percent, 0)
+    t.equal(one.memory > 0, stats.memory > 0)
   end },
   { "what happened to a container is told, and awaited", function(t, here)
     local docker, told = here:docker(), name .. "-told"

@@ -110,6 +110,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(502 if 5 <= number <= 8 else 200, b"ok")
         elif path.startswith("/broken"):  # bad from the 10th on
             self.answer(502 if number >= 10 else 200, b"upstream is gone\n")
+        elif path.startswith("/third"):  # every third is bad
+            self.answer(200 if number % 3 else 502, b"ok")
         elif path.startswith("/slow"):
             time.sleep(0.3)
             self.answer(200, b"ok")

@@ -181,6 +181,8 @@ local cases = {
     t.equal(master.unit, "gunicorn.service")
     t.equal(master.folder, backend)
     t.equal(#here:processes { command = "gunicorn", parent = main }, 3)
+    t.equal(#here:processes { tree = main }, 4)
+    t.equal(here:processes({ tree = main })[1].pid, main)
     t.equal(#here:processes { folder = backend }, 4)
     t.equal(#here:processes { command = "gunicorn", owner = "nobody" }, 0)
     t.equal(here:process(main + 100000), nil)
@@ -243,7 +245,7 @@ local cases = {
     release(here, "late")
     local root = here:sudo()
     local app = root:gunicorn { folder = backend }
-    local err = t.fails("gunicorn.died", app.reload, app, { check = false })
+    local err = t.fails("gunicorn.died", app.reload, app, { check = false, settled = 20 })
     if err then t.matches(err.hint, "migrate") end
     release(here, "5")
     root:systemd("gunicorn"):start { settled = 0.6, serves = serving("5") }

@@ -14,6 +14,7 @@ take_down() {
   [ -z "$server" ] || kill "$server" 2>/dev/null || true
   docker ps -aq --filter "label=com.docker.compose.project=$project" | xargs -r docker rm -f >/dev/null
   docker network rm "${project}_default" >/dev/null 2>&1 || true
+  docker rmi -f "$project/asks:1" >/dev/null 2>&1 || true
   rm -rf "$work"
 }
 trap take_down EXIT
@@ -61,7 +62,7 @@ Host box
 END
 
 mkdir -p "$work/stack"
-cat >"$work/stack/docker-compose.yml" <<'END'
+cat >"$work/stack/docker-compose.yml" <<END
 version: "2.4"
 services:
   api:
@@ -69,6 +70,18 @@ services:
     init: true
     stop_grace_period: 1s
     command: ["sleep", "1000"]
+  asks:
+    image: $project/asks:1
+    init: true
+    stop_grace_period: 1s
+    command: ["sleep", "1000"]
+END
+# A container whose user has to give sudo a password: the same one that the host's sudo asks for.
+sh "$DEPLOYRUN_SOURCE_DIR/tests/testbed/images.sh" vps
+docker build -q -t "$project/asks:1" - >build.out 2>&1 <<END || fail "no image: $(cat build.out)"
+FROM deployrun-test/vps:1
+RUN useradd asked && echo 'asked:$password' | chpasswd && echo 'asked ALL=(ALL) ALL' >/etc/sudoers.d/asked
+USER asked
 END
 cat >recipe.lua <<END
 return recipe { name = "sudo-docker", params = { what = param.string { required = true },
@@ -83,7 +96,7 @@ return recipe { name = "sudo-docker", params = { what = param.string { required 
   end
   function all.stack()
     local stack = box:sudo():compose { dir = "$work/stack", project = "$project" }
-    stack:up()
+    stack:up { services = { "api" } }
     local api = stack:service("api")
     log("runs " .. #stack:ps("api"))
     log("[" .. api:env { TOKEN = secret("TOKEN") }:cd("/etc"):run({ "sh", "-c", "pwd; echo \$TOKEN | rev; cat" },
@@ -97,6 +110,16 @@ return recipe { name = "sudo-docker", params = { what = param.string { required 
     log("one-off " .. stack:oneoff("api"):read("echo once"))
     docker:restart(name, { timeout = 1 })
     docker:wait_running(name)
+    stack:down()
+  end
+  function all.asks()
+    local stack = box:sudo():compose { dir = "$work/stack", project = "$project" }
+    stack:up { services = { "asks" } }
+    local asks = stack:service("asks")
+    log("it is " .. asks:read("id -un"))
+    local ok, problem = pcall(function() asks:sudo():run("id -un") end)
+    if not ok then log(problem.code .. ": " .. problem.message .. ": " .. problem.hint) end
+    log("and as " .. box:sudo():docker():exec("${project}_asks_1", "id -un", { user = "root" }).stdout)
     stack:down()
   end
   all[p.what]()
@@ -134,6 +157,10 @@ expect 'without one the run ends before it begins' 1 'sudo.password' -- setsid "
 expect 'a stack, its services, its containers and what is run once in them' 0 'runs 1' \
   '\[/etc nekot-hsuh-hsuh some input\]' "UserKnownHostsFile $work/known_hosts" 'exec by the engine' \
   'within by its words' 'one-off once' -- given what=stack
+
+expect 'a sudo in a container gets no password, and the way that is named instead leads there' 0 'it is asked' \
+  'sudo.password: sudo on .*asks asks for a password to run' 'inside a container sudo gets no password' \
+  'server:docker():exec(container, command, { user = "root" })' 'and as root' -- given what=asks
 
 say 'the tunnels are closed with their runs, and so are the sessions that carried them'
 tries=100
