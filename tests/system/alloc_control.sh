@@ -2,15 +2,11 @@
 # alloc_control.sh - the sweep of alloc_sweep.sh over the bindings that control what runs on a server: Docker, compose,
 # swarm, git, processes, systemd, gunicorn. The engine and git are real; compose, systemctl and gunicorn are programs that
 # answer as the real ones do, because here they are started some hundred times. Argument: the library that makes allocations fail.
-#
-# Some allocations of each recipe, spread over all; DEPLOYRUN_WHOLE_SWEEP=1 takes every one, for hours.
 set -eu
+export FAIL_ROW=2
 library=$1
-[ -f "$library" ] || { echo "FAILED: there is no $library"; exit 1; }
-if ldd "$DEPLOYRUN" | grep -qE 'lib(a|t)san'; then
-  echo "left out: this build has a sanitizer's malloc"
-  exit 0
-fi
+# shellcheck source=tests/system/sweep.sh
+. "$DEPLOYRUN_SOURCE_DIR/tests/system/sweep.sh"
 me=deployrun-alloc-$$
 image=deployrun-test/base:1
 master=
@@ -23,15 +19,10 @@ trap end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# sweep LABEL STEP ARGUMENT…: every STEP-th allocation of a run of the command, which does all when none fails.
-sweep() {
-  label=$1
-  step=${DEPLOYRUN_WHOLE_SWEEP:-$2}
-  shift 2
-  "$DEPLOYRUN" "$@" >out 2>&1 || { echo "FAILED: $label, with all its memory"; cat out; exit 1; }
-  FAIL_STEP=$step FAIL_ROW=2 LD_PRELOAD=$library "$DEPLOYRUN" "$@" >out || { echo "FAILED: $label"; cat out; exit 1; }
-  grep -q '^ok up to' out || { echo "FAILED: $label: nothing was swept"; exit 1; }
-  echo "$label: $(sort -n out | tail -n 1)"
+# sweep_done LABEL STEP ARGUMENT…: the same, of a run that does all when none fails.
+sweep_done() {
+  (shift 2 && "$DEPLOYRUN" "$@" >out 2>&1) || { echo "FAILED: $1, with all its memory"; cat out; exit 1; }
+  sweep "$@"
 }
 
 mkdir -p bin project
@@ -166,10 +157,11 @@ LUA
 mkdir -p app
 (cd app && exec "$OLDPWD/bin/gunicorn") &
 master=$!
-sweep 'containers, images, networks' 997 docker.lua
-sweep 'a one-off container' 499 containers.lua
-sweep 'a container that is replaced' 997 replaced.lua
-sweep 'compose and swarm' 997 compose.lua
-sweep 'git' 997 git.lua
-sweep 'units and processes' 997 units.lua
-sweep 'gunicorn' 997 reload.lua
+sweep_done 'containers, images, networks' 997 docker.lua
+sweep_done 'a one-off container' 499 containers.lua
+sweep_done 'a container that is replaced' 997 replaced.lua
+sweep_done 'compose and swarm' 997 compose.lua
+sweep_done 'git' 997 git.lua
+sweep_done 'units and processes' 997 units.lua
+sweep_done 'gunicorn' 997 reload.lua
+swept_well

@@ -6,21 +6,8 @@
 # A sanitizer brings its own malloc; there the sweep is left out (the release build's run does it).
 set -eu
 library=$1
-[ -f "$library" ] || { echo "FAILED: there is no $library"; exit 1; }
-if ldd "$DEPLOYRUN" | grep -qE 'lib(a|t)san'; then
-  echo "left out: this build has a sanitizer's malloc"
-  exit 0
-fi
-
-# sweep LABEL STEP ARGUMENT…: every STEP-th allocation of a run of the command.
-sweep() {
-  label=$1
-  step=$2
-  shift 2
-  FAIL_STEP=$step LD_PRELOAD=$library "$DEPLOYRUN" "$@" >out || { echo "FAILED: $label"; exit 1; }
-  grep -q '^ok up to' out || { echo "FAILED: $label: nothing was swept"; exit 1; }
-  echo "$label: $(sort -n out | tail -n 1)"
-}
+# shellcheck source=tests/system/sweep.sh
+. "$DEPLOYRUN_SOURCE_DIR/tests/system/sweep.sh"
 
 echo 'return recipe { name = "empty", run = function() end }' >empty.lua
 cat >steps.lua <<'LUA'
@@ -94,3 +81,4 @@ sweep 'a syntax error' 7 wrong.lua
 sweep 'a wrong word' 1 empty.lua --nonsense
 sweep 'list' 7 list
 sweep 'show' 7 show steps.lua
+swept_well
