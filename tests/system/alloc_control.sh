@@ -14,6 +14,7 @@ end() {
   [ -z "$master" ] || kill "$master" 2>/dev/null || true
   docker ps -aq --filter "label=$me" | xargs -r docker rm -f >/dev/null
   docker network ls -q --filter "name=$me" | xargs -r docker network rm >/dev/null
+  docker volume ls -q --filter "name=$me" | xargs -r docker volume rm >/dev/null
 }
 trap end EXIT
 trap 'exit 130' INT
@@ -93,6 +94,29 @@ return recipe { name = "containers", run = function()
   docker:oneoff(fields)
 end }
 LUA
+cat >objects.lua <<LUA
+return recipe { name = "objects", run = function()
+  local docker = host("local"):docker()
+  docker:volume_create("$me-volume")
+  docker:volumes("$me-volume")
+  pcall(docker.network_connect, docker, "none", "$me")
+  pcall(docker.network_disconnect, docker, "none", "$me")
+  pcall(docker.network_remove, docker, "$me-none")
+  docker:prunable { repository = "deployrun-none", keep = 1 }
+  docker:prune { repository = "deployrun-none", keep = 1 }
+  docker:env_file("values.env")
+  docker:start("$me")
+  docker:kill("$me", { signal = "CONT" })
+  pcall(docker.wait_healthy, docker, "$me", { within = 0.05 })
+  pcall(docker.wait_exited, docker, "$me", { within = 0.05 })
+  pcall(docker.wait_event, docker, { filters = { container = "$me-none" }, within = 0.05 })
+  pcall(docker.push, docker, "127.0.0.1:1/none:1")
+  pcall(docker.restart, docker, "$me-none")
+  pcall(docker.stop, docker, "$me-none")
+  pcall(docker.login, docker, { registry = "127.0.0.1:1", username = "u", password = "some-password" })
+end }
+LUA
+echo 'A=1' >values.env
 # Two runs at a time, of which each needs a name of its own.
 cat >replaced.lua <<LUA
 return recipe { name = "replaced", run = function()
@@ -114,11 +138,19 @@ return recipe { name = "compose", run = function()
   stack:scale("api", 1)
   stack:logs("api")
   stack:kill("api", { signal = "HUP" })
+  stack:pull()
+  stack:start { "api" }
+  stack:stop { "api" }
+  stack:restart { "api" }
+  stack:remove { "api" }
   stack:down()
   local swarm = host("local"):swarm()
   swarm:info()
   pcall(swarm.services, swarm)
   pcall(swarm.converge, swarm, "none", { within = 0.1 })
+  pcall(swarm.service_update, swarm, "none", { env = { A = "b" } })
+  pcall(swarm.rollback, swarm, "none")
+  pcall(swarm.remove, swarm, "none")
 end }
 LUA
 rm -rf origin work # of an earlier run
@@ -134,6 +166,20 @@ return recipe { name = "git", run = function()
   code:fetch()
   code:pull()
   code:tag("v1")
+  code:branch()
+  code:commit("HEAD")
+  code:tags("HEAD")
+  code:is_checkout()
+  code:is_pushed()
+  code:changed("HEAD", "HEAD")
+  code:checkout("main")
+  code:update()
+  code:reset("HEAD")
+  code:stash()
+  pcall(code.pop, code)
+  code:push()
+  pcall(code.revert, code, "none")
+  pcall(function() host("local"):git("work"):clone("origin") end)
   local mine = git.open("work")
   mine:status()
   mine:log(nil, nil, { limit = 3 })
@@ -145,6 +191,15 @@ return recipe { name = "units", run = function()
   local unit = here:systemd("app")
   unit:status()
   unit:restart { settled = 0 }
+  unit:start { settled = 0 }
+  unit:reload { settled = 0 }
+  unit:logs()
+  unit:enable()
+  unit:disable()
+  unit:reset_failed()
+  unit:daemon_reload()
+  pcall(here.signal, here, 1, "WINCH", { handler = true })
+  pcall(here.wait_gone, here, 1, { within = 0.05 })
   here:processes { name = "sh" }
   pcall(here.gunicorn, here, {})
 end }
@@ -158,6 +213,7 @@ mkdir -p app
 (cd app && exec "$OLDPWD/bin/gunicorn") &
 master=$!
 sweep_done 'containers, images, networks' 997 docker.lua
+sweep_done 'volumes, and waits that fail' 997 objects.lua
 sweep_done 'a one-off container' 499 containers.lua
 sweep_done 'a container that is replaced' 997 replaced.lua
 sweep_done 'compose and swarm' 997 compose.lua

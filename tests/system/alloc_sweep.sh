@@ -31,6 +31,28 @@ return recipe { name = "helpers", run = function()
   notify.slack { url = "http://127.0.0.1:1/hook/secret", text = "x" }
 end }
 LUA
+echo 'secret-of-a-file' >secret.txt
+echo secret-of-a-command >command.txt
+echo 'A=1' >values.env
+cat >facts.lua <<'LUA'
+return recipe { name = "facts", run = function()
+  local here = host("local")
+  log(tostring(env.HOME), secret.file("secret.txt"), secret.command("cat command.txt"))
+  fs.read("secret.txt") fs.exists("secret.txt") fs.glob("*.txt") fs.hash("secret.txt") fs.write("written", "text")
+  env_file.read("values.env")
+  here:env_file("values.env")
+  here:stat("secret.txt")
+  here:read("echo read")
+  here:check("true", { within = 1, every = 0.01 })
+  pcall(here.check, here, "false", { within = 0.02, every = 0.01 })
+  wait("a moment", { within = 1, every = 0 }, function() return true end)
+  local probe <close> = http.probe { url = "http://127.0.0.1:1/", every = 0.01 }
+  pcall(http.request, { method = "POST", url = "http://127.0.0.1:1/", json = { a = 1 } })
+  pcall(http.expect, "http://127.0.0.1:1/", { within = 0.05 })
+  pcall(net.expect_port, "127.0.0.1", 1, { within = 0.05 })
+  probe:stop()
+end }
+LUA
 mkdir -p tree/inner
 for name in one inner/two; do echo "$name" >tree/$name; done
 cat >files.lua <<'LUA'
@@ -73,6 +95,7 @@ export FAIL_ROW=2
 sweep 'an empty recipe, two in a row' 11 empty.lua
 sweep 'a recipe that fails' 23 steps.lua word=b,c
 sweep 'checks and helpers' 499 helpers.lua
+sweep 'files, secrets and waits' 499 facts.lua
 sweep 'files and groups' 101 files.lua
 sweep 'a database' 61 database.lua
 sweep 'a plan' 23 steps.lua --dry-run

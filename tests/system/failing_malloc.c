@@ -33,7 +33,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { HANGS_AFTER = 30, MOST_WAYS = 1 << 16, DEPTH = 16 };
+enum { HANGS_AFTER = 60, MOST_WAYS = 1 << 16, DEPTH = 16 };
 
 static long fail_at; /* 0: none */
 static long row = 1;
