@@ -3,7 +3,7 @@
 #
 # Each takes some allocations, spread over all. DEPLOYRUN_WHOLE_SWEEP=1 takes every one, for hours;
 # DEPLOYRUN_WHOLE_SWEEP=ways takes the first and the last time that each way to an allocation is gone, for minutes.
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154
 [ -f "$library" ] || { echo "FAILED: there is no $library"; exit 1; }
 if ldd "$DEPLOYRUN" | grep -qE 'lib(a|t)san'; then
   echo "left out: this build has a sanitizer's malloc"
