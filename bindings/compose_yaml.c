@@ -94,9 +94,11 @@ json_t *dr__yaml_read(const char *text, size_t length, dr_err *err) {
     if (!value)
       dr__fail(err, "yaml.syntax",
                "the YAML is too large, too deep, or has a key that is not text");
+  } else if (!parser.problem) { /* libyaml tells what is wrong, but for memory */
+    dr__err_nomem(err);
   } else {
-    dr__fail(err, "yaml.syntax", "not YAML: %s at line %zu",
-             parser.problem ? parser.problem : "unreadable", parser.problem_mark.line + 1);
+    dr__fail(err, "yaml.syntax", "not YAML: %s at line %zu", parser.problem,
+             parser.problem_mark.line + 1);
   }
   yaml_parser_delete(&parser);
   return value;

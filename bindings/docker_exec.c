@@ -91,7 +91,8 @@ static int call(exec *self, const char *method, const char *before, const char *
   if (!path) return dr__err_nomem(err);
   const dr_engine_request request = {
       .method = method, .path = path, .body = body, .on_done = on_done, .data = self};
-  int status = dr__engine_start(&self->under_way, self->engine, &request, err);
+  int status = dr__op_whole(self->op, err);
+  if (status == DR_OK) status = dr__engine_start(&self->under_way, self->engine, &request, err);
   free(path);
   return status;
 }
@@ -165,7 +166,8 @@ static int run(exec *self, dr_err *err) {
                                        .on_body = on_body,
                                        .on_done = on_ended,
                                        .data = self};
-    status = dr__engine_start(&self->under_way, self->engine, &request, err);
+    status = dr__op_whole(self->op, err);
+    if (status == DR_OK) status = dr__engine_start(&self->under_way, self->engine, &request, err);
   } else {
     dr__err_nomem(err);
   }

@@ -92,7 +92,8 @@ static int begin(dr_docker_read *read, dr_op *op, dr_err *err) {
                                    .on_output = on_output,
                                    .on_exit = on_exited,
                                    .data = read};
-  status = transport->klass->exec(transport, &request, &read->exec, err);
+  status = dr__op_whole(op, err);
+  if (status == DR_OK) status = transport->klass->exec(transport, &request, &read->exec, err);
   dr__command_clear(&command);
   return status;
 }

@@ -113,7 +113,8 @@ int dr__docker_steps_begin(dr_docker_steps *steps, const dr_docker_step *step, d
                                        .on_body = step->on_body,
                                        .on_done = on_done,
                                        .data = steps};
-    status = dr__engine_start(&steps->under_way, steps->engine, &request, err);
+    status = dr__op_whole(steps->op, err);
+    if (status == DR_OK) status = dr__engine_start(&steps->under_way, steps->engine, &request, err);
   } else {
     dr__err_nomem(err);
   }

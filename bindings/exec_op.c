@@ -325,7 +325,8 @@ static int begin(run *r, dr_err *err) {
                              .on_output = on_output,
                              .on_exit = on_exited,
                              .data = r};
-  int status = transport->klass->exec(transport, &request, &r->exec, err);
+  int status = dr__op_whole(r->op, err);
+  if (status == DR_OK) status = transport->klass->exec(transport, &request, &r->exec, err);
   r->begun_ms = r->moved_ms = uv_now(transport->loop);
   if (status == DR_OK && r->spec.files)
     uv_timer_start(&r->timer, on_pulse, PULSE_MS, PULSE_MS);

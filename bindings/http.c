@@ -104,7 +104,8 @@ static int start_expect(dr_op *op, dr_err *err) {
       .on_done = on_waited,
       .data = op,
   };
-  status = dr__http_wait_start(&wait, http, &options, err);
+  status = dr__op_whole(op, err);
+  if (status == DR_OK) status = dr__http_wait_start(&wait, http, &options, err);
   if (status) return status;
   op->self = wait;
   op->cancel = cancel_wait;

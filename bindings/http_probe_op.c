@@ -106,7 +106,7 @@ int dr__http_probe_op_start(dr_op *op, dr_err *err) {
   fresh->id = id;
   fresh->next = all->first;
   all->first = fresh;
-  dr__op_done(op, NULL);
+  dr__op_done(op, json_object());
   return 0;
 }
 

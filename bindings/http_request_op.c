@@ -168,6 +168,7 @@ static int send_request(dr_op *op, dr_err *err) {
   request.follow_redirects = false;
   request.timeout_s -= (double)(uv_hrtime() - op->started_ns) / 1e9; /* of all hops together */
   if (request.timeout_s < 0.001) request.timeout_s = 0.001;
+  if (dr__op_whole(op, err) != DR_OK) return DR_FAILED;
   return dr__http_start(&it->transfer, http, &request, err);
 }
 

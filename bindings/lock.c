@@ -156,7 +156,7 @@ static void on_gone(uv_handle_t *timer) {
     acquire_error(l, &err);
     dr__op_fail(op, &err);
   } else if (op) {
-    dr__op_done(op, NULL);
+    dr__op_done(op, json_object());
   }
   if (op) op->self = NULL;
   free_lock(l);
@@ -326,7 +326,7 @@ static int start_release(dr_op *op, dr_err *err) {
   locks *all = get_locks(dr__op_runtime(op));
   lock *l = all ? find_lock(all, op->target, dr__arg_string(op, "name", "")) : NULL;
   if (!l || l->count == 0 || (l->count > 1 && l->count-- > 0)) {
-    dr__op_done(op, NULL);
+    dr__op_done(op, json_object());
     return DR_OK;
   }
   wait_for(l, op);

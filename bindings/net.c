@@ -67,6 +67,8 @@ static void on_looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo 
   }
   if (status == UV_ECANCELED)
     dr__fail(&err, "cancelled", "the look-up was cancelled");
+  else if (status == 0 || no_such_name(status) || status == UV_EAI_MEMORY)
+    dr__err_nomem(&err);
   else
     fail_lookup(&err, dr__arg_string(op, "name", ""), uv_strerror(status));
   dr__op_fail(op, &err);

@@ -384,7 +384,7 @@ static json_t *after_probe(dr_op *op, int status, json_t *result, dr_err *err) {
 /* Within a container no password is ever given, and nothing is found out before. */
 int dr__sudo_start(dr_op *op, dr_err *err) {
   if (op->target->within || is_known(op)) {
-    dr__op_done(op, NULL);
+    dr__op_done(op, json_object());
     return DR_OK;
   }
   const char *given = op->target->transport->sudo_password;

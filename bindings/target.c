@@ -114,6 +114,7 @@ static int l_host(lua_State *L) {
   const char *problem;
   box *b = push_box(L);
   json_t *options = dr__json_read(L, 2, &problem);
+  if (!options && !problem) return dr__error_nomem(L);
   if (!options)
     return dr__error_raise(L, "recipe.argument", NULL, "host: an option is %s", problem);
   dr_transport *transport = NULL;
@@ -251,7 +252,7 @@ static int start_connect(dr_op *op, dr_err *err) {
   if (!in_walk(op) && dr__hosts_failed_lately(dr__op_runtime(op), transport, err)) return DR_FAILED;
   if (strcmp(transport->klass->kind, "local") == 0 ||
       dr__hosts_answered_lately(dr__op_runtime(op), transport)) {
-    dr__op_done(op, NULL);
+    dr__op_done(op, json_object());
     return DR_OK;
   }
   dr_exec_spec spec = {.command = json_pack("[s]", "true"),

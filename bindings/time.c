@@ -24,7 +24,7 @@ static void on_freed(uv_handle_t *handle) {
 }
 
 static void on_over(uv_timer_t *timer) {
-  dr__op_done(timer->data, NULL);
+  dr__op_done(timer->data, json_object());
 }
 
 static void cancel_sleep(dr_op *op) {
@@ -65,7 +65,7 @@ static char *preview_sleep(const dr_op *op) {
 /* Marks the beginning of a recipe's own wait(); the waiting itself is queries and sleeps. */
 static int start_until(dr_op *op, dr_err *err) {
   (void)err;
-  dr__op_done(op, NULL);
+  dr__op_done(op, json_object());
   return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "work.h"
 
 #include "core/err.h"
+#include "core/json.h"
 
 #include <stdlib.h>
 
@@ -14,7 +15,9 @@ static void free_work(dr_work *w) {
 
 static void on_work(uv_work_t *request) {
   dr_work *w = request->data;
+  const unsigned long before = dr__json_denied();
   w->act(w);
+  if (dr__json_denied() != before) dr__err_nomem(&w->err); /* a part may be lacking */
 }
 
 static void on_worked(uv_work_t *request, int status) {

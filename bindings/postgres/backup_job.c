@@ -169,7 +169,8 @@ void dr__backup_job_query(dr_backup_job *job, int which, const char *sql, json_t
                        .on_done = which == DR_BACKUP_MAIN ? on_main_answered : on_other_answered,
                        .data = job};
   job->on_answer[which] = next;
-  int status = sql ? dr__pg_query(job->pg[which], &query, &err) : dr__err_nomem(&err);
+  int status = sql ? dr__op_whole(job->op, &err) : dr__err_nomem(&err);
+  if (status == DR_OK) status = dr__pg_query(job->pg[which], &query, &err);
   job->busy[which] = status == DR_OK;
   json_decref(params);
   if (status != DR_OK) dr__backup_job_fail(job, &err);

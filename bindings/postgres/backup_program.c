@@ -154,6 +154,7 @@ static int begin(dr_backup_program *self, dr_op *op, const dr_backup_command *ho
                              .on_exit = on_exited,
                              .data = self};
   dr_transport *transport = self->view->transport;
+  if (status == DR_OK) status = dr__op_whole(op, err);
   if (status == DR_OK) status = transport->klass->exec(transport, &request, &self->exec, err);
   dr__command_clear(&command);
   if (status != DR_OK && strcmp(err->code, "command.not_found") == 0) {

@@ -59,6 +59,7 @@ static int l_classify(lua_State *L) {
   call *c = new_call(L);
   if (!lua_isnil(L, 2)) {
     *catalog = dr__json_read(L, 2, &problem);
+    if (!*catalog && !problem) return dr__error_nomem(L);
     if (!*catalog)
       return dr__error_raise(L, "recipe.argument", "", "postgres.classify: catalog: %s", problem);
   }

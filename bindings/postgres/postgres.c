@@ -62,6 +62,7 @@ static int l_close(lua_State *L) {
   struct dr_target *target = lua_isnil(L, 1) ? NULL : dr__target_check(L, 1);
   json_t **keywords = dr__json_box(L);
   *keywords = dr__json_read(L, 2, &problem);
+  if (!*keywords && !problem) return dr__error_nomem(L);
   if (!*keywords) return luaL_error(L, "keywords: %s", problem);
   dr_pg_way *way = dr__pg_way_new(rt, target, *keywords, "", &err);
   if (way) dr__pg_forget(rt, way);

@@ -261,6 +261,7 @@ static int begin_query(dr_pg_steps *steps, const dr_pg_step *step, dr_err *err) 
   steps->next = step->next;
   steps->on_answer = step->on_answer;
   if (!query.sql) return dr__err_nomem(err);
+  if (dr__op_whole(steps->op, err) != DR_OK) return DR_FAILED;
   if (steps->pg) return dr__pg_query(steps->pg, &query, err);
   return dr__fail(err, "postgres.lost", "there is no connection for the statement");
 }

@@ -2,9 +2,43 @@
 #include "core/json.h"
 
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* ------------------------------------------------------------ memory */
+
+static _Thread_local unsigned long denied;
+static json_malloc_t asked; /* jansson's allocator before */
+
+/* As malloc(), for what is part of building JSON. */
+static void *room(size_t size) {
+  void *memory = malloc(size);
+  if (!memory) denied++;
+  return memory;
+}
+
+static void *watched_malloc(size_t size) {
+  void *memory = asked(size);
+  if (!memory) denied++;
+  return memory;
+}
+
+static void watch(void) {
+  json_free_t given_back;
+  json_get_alloc_funcs(&asked, &given_back);
+  json_set_alloc_funcs(watched_malloc, given_back);
+}
+
+void dr__json_watch(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, watch);
+}
+
+unsigned long dr__json_denied(void) {
+  return denied;
+}
 
 /* ------------------------------------------------------------ for people */
 
@@ -23,10 +57,16 @@ size_t dr__utf8_character(const char *text) {
   return odd ? 0 : length;
 }
 
+bool dr__is_utf8(const char *text) {
+  size_t length = 0;
+  while (*text && (length = dr__utf8_character(text)) > 0) text += length;
+  return *text == '\0';
+}
+
 json_t *dr__json_string(const char *text) {
   json_t *string = json_string(text ? text : "");
   if (string || !text) return string;
-  char *spelled = malloc(4 * strlen(text) + 1), *end = spelled;
+  char *spelled = room(4 * strlen(text) + 1), *end = spelled;
   if (!spelled) return NULL;
   while (*text) {
     size_t length = dr__utf8_character(text);
@@ -45,7 +85,7 @@ json_t *dr__json_string(const char *text) {
 /* ------------------------------------------------------------ for programs */
 
 static json_t *wrap_bytes(const char *bytes, size_t length) {
-  char *encoded = malloc(4 * ((length + 2) / 3) + 1);
+  char *encoded = room(4 * ((length + 2) / 3) + 1);
   if (!encoded) return NULL;
   EVP_EncodeBlock((unsigned char *)encoded, (const unsigned char *)bytes, (int)length);
   json_t *wrapped = json_pack("{s:s}", "$base64", encoded);
@@ -89,12 +129,6 @@ static json_t *printable(const json_t *value) {
   return same ? same : wrap_bytes(json_string_value(value), json_string_length(value));
 }
 
-static bool is_text(const char *key) {
-  size_t length = 0;
-  while (*key && (length = dr__utf8_character(key)) > 0) key += length;
-  return *key == '\0';
-}
-
 bool dr__json_keys_are_text(const json_t *value) {
   size_t i;
   const char *key;
@@ -103,7 +137,7 @@ bool dr__json_keys_are_text(const json_t *value) {
     if (!dr__json_keys_are_text(item)) return false;
   }
   json_object_foreach((json_t *)value, key, item) {
-    if (!is_text(key) || !dr__json_keys_are_text(item)) return false;
+    if (!dr__is_utf8(key) || !dr__json_keys_are_text(item)) return false;
   }
   return true;
 }
@@ -125,7 +159,7 @@ static int by_name(const void *a, const void *b) {
 json_t *dr__json_in_order(json_t *object) {
   size_t count = json_object_size(object), i = 0;
   if (!object || count < 2) return object;
-  const char **names = malloc(count * sizeof *names), *name;
+  const char **names = room(count * sizeof *names), *name;
   json_t *sorted = names ? json_object() : NULL, *value;
   if (sorted) {
     json_object_foreach(object, name, value) names[i++] = name;

@@ -175,9 +175,10 @@ static json_t *read_value(reading *r, int index, int depth) {
 }
 
 json_t *dr__json_read(lua_State *L, int index, const char **problem) {
-  reading r = {.L = L, .problem = "out of memory", .left = LARGEST};
+  reading r = {.L = L, .left = LARGEST};
+  const unsigned long before = dr__json_denied();
   json_t *value = read_value(&r, lua_absindex(L, index), 0);
-  *problem = r.problem;
+  *problem = dr__json_denied() == before ? r.problem : NULL;
   return value;
 }
 

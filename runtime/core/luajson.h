@@ -13,7 +13,7 @@ void dr__json_push(lua_State *L, const json_t *value);
 /* Reads the Lua value at index. A table with [1] or made by json.array is an array, any other an
  * object; a dry run's stub is what it stands for, and counts as read. Returns a new reference, or
  * NULL with *problem set to a short static text (a function inside, nested too deep, too large, a
- * key that is no string). Throws nothing. [-0, +0, -] */
+ * key that is no string), or to NULL when memory is short. Throws nothing. [-0, +0, -] */
 json_t *dr__json_read(lua_State *L, int index, const char **problem);
 
 /* Pushes a box for a JSON value that is to be given back even when something throws. [-0, +1,

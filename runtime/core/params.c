@@ -2,6 +2,8 @@
  * I/O. */
 #include "core/params.h"
 
+#include "core/json.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -220,7 +222,10 @@ json_t *dr__param_parse(const json_t *declaration, const char *text, dr_err *err
     value = parse_host(declaration, text, err);
   else if (strcmp(type, "hosts") == 0)
     value = parse_hosts(declaration, text, err);
-  if (!value && !err->code[0]) wrong(declaration, text, "valid text", err);
+  if (!value && !err->code[0] && dr__is_utf8(text))
+    dr__err_nomem(err);
+  else if (!value && !err->code[0])
+    wrong(declaration, text, "valid text", err);
   return value;
 }
 
@@ -251,9 +256,12 @@ json_t *dr__param_normalize(const json_t *declaration, const json_t *value, dr_e
   bool number = strcmp(text_of(declaration, "type"), "number") == 0 && json_is_number(value);
   if ((json_is_array(value) && list) || number) return json_incref((json_t *)value);
   json_t *parsed = NULL;
-  char *text = json_is_array(value) || json_is_object(value) ? NULL : dr__param_text(value);
+  const bool plain = !json_is_array(value) && !json_is_object(value);
+  char *text = plain ? dr__param_text(value) : NULL;
   if (text) parsed = dr__param_parse(declaration, text, err);
-  if (!parsed)
+  if (plain && !text)
+    dr__err_nomem(err);
+  else if (!parsed && strcmp(err->code, "out_of_memory") != 0)
     dr__fail(err, "recipe.param", "the default of param '%s' is not a valid %s",
              text_of(declaration, "name"), text_of(declaration, "type"));
   free(text);

@@ -61,12 +61,13 @@ static int normalize(json_t *params, dr_err *err) {
     json_t *initial = json_object_get(declaration, "default");
     if (!initial) continue;
     json_t *value = dr__param_normalize(declaration, initial, err);
+    if (!value && strcmp(err->code, "out_of_memory") == 0) return DR_FAILED;
     if (!value) {
       dr__copy_text(err->where, sizeof err->where,
                     json_string_value(json_object_get(declaration, "where")));
       return DR_RECIPE;
     }
-    json_object_set_new(declaration, "default", value);
+    if (json_object_set_new(declaration, "default", value) != 0) return dr__err_nomem(err);
   }
   return 0;
 }
@@ -97,7 +98,9 @@ static json_t *describe(dr_walk *run, dr_err *err) {
   }
   json_t *description = dr__json_read(run->L, -1, &problem);
   lua_pop(run->L, 1);
-  if (!description)
+  if (!description && !problem)
+    dr__err_nomem(err);
+  else if (!description)
     dr__fail(err, "recipe.param", "the recipe's params cannot be described: %s", problem);
   return description;
 }

@@ -1,6 +1,7 @@
 /* core/runtime.c - the public functions of deployrun.h, and the runtime behind them. */
 #include "core/runtime.h"
 
+#include "core/json.h"
 #include "core/params.h"
 
 #include <errno.h>
@@ -36,6 +37,7 @@ static int open_loop(dr_runtime *rt) {
 
 int dr_runtime_new(dr_runtime **out, const dr_options *options, dr_err *err) {
   *out = NULL;
+  dr__json_watch();
   dr_runtime *rt = calloc(1, sizeof *rt);
   if (!rt) return dr__err_nomem(err);
   memcpy(&rt->options, options,
@@ -200,9 +202,10 @@ int dr_set_file(dr_runtime *rt, const char *path, dr_err *err) {
 }
 
 static int set_env(dr_runtime *rt, const char *name, const char *value, dr_err *err) {
-  return json_object_set_new(rt->env_file, name, json_string(value)) == 0
-             ? DR_OK
-             : dr__fail(err, "usage.file", "%s is not UTF-8 text", name);
+  if (!dr__is_utf8(name) || !dr__is_utf8(value))
+    return dr__fail(err, "usage.file", "%s is not UTF-8 text", name);
+  return json_object_set_new(rt->env_file, name, json_string(value)) == 0 ? DR_OK
+                                                                          : dr__err_nomem(err);
 }
 
 int dr_env_file(dr_runtime *rt, const char *path, dr_err *err) {

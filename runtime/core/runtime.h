@@ -108,9 +108,9 @@ const json_t *dr__source_read(dr_runtime *rt, const char *path, dr_err *err);
  * filled. */
 char *dr__source_recipe(dr_runtime *rt, const char *recipe, dr_err *err);
 
-/* Finds a module for require(): beside the recipe, then among the bundled recipes. malloc'd, or
- * NULL. */
-char *dr__source_module(dr_runtime *rt, const char *module);
+/* Finds a module for require(): beside the recipe, then among the bundled recipes. malloc'd; NULL
+ * when there is none, and without memory with err filled too. */
+char *dr__source_module(dr_runtime *rt, const char *module, dr_err *err);
 
 /* The folder of bundled recipes: $DEPLOYRUN_RECIPES, else beside the program, else where it was
  * built or installed. malloc'd, NULL when memory is short. */

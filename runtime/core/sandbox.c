@@ -210,7 +210,9 @@ static int l_run_module(lua_State *L) {
 
 /* Pushes the path of a module as text. [-0, +1, throws] */
 static void push_module_path(lua_State *L, const char *name) {
-  char *path = dr__source_module(dr__lua_run(L)->rt, name);
+  dr_err err = DR_ERR_INIT;
+  char *path = dr__source_module(dr__lua_run(L)->rt, name, &err);
+  if (!path && err.code[0]) dr__error_throw(L, &err);
   if (!path)
     dr__error_raise(L, "recipe.module",
                     "require finds files of the recipe's own folder and of the bundled library",

@@ -100,12 +100,24 @@ static void hint_near(const char *bundled, const char *recipe, dr_err *err) {
     dr__err_hint(err, "give the path of a recipe, or one of the names that `deployrun list` shows");
 }
 
+/* A copy of the path (malloc'd); NULL without memory, with err filled. */
+static char *copied(const char *path, dr_err *err) {
+  char *copy = strdup(path);
+  if (!copy) dr__err_nomem(err);
+  return copy;
+}
+
 char *dr__source_recipe(dr_runtime *rt, const char *recipe, dr_err *err) {
-  if (is_file(recipe)) return strdup(recipe);
+  if (is_file(recipe)) return copied(recipe, err);
   const char *folder = rt->options.recipes_dir;
   const char *name = strncmp(recipe, "recipes/", 8) == 0 ? recipe + 8 : recipe;
   const char *ending = strstr(name, ".lua") ? "" : ".lua";
-  char *bundled = folder && !strchr(name, '/') ? joined(folder, name, ending) : NULL;
+  const bool may_be_bundled = folder && !strchr(name, '/');
+  char *bundled = may_be_bundled ? joined(folder, name, ending) : NULL;
+  if (may_be_bundled && !bundled) {
+    dr__err_nomem(err);
+    return NULL;
+  }
   if (bundled && is_file(bundled)) return bundled;
   free(bundled);
   if (is_folder(recipe)) {
@@ -119,7 +131,7 @@ char *dr__source_recipe(dr_runtime *rt, const char *recipe, dr_err *err) {
   return NULL;
 }
 
-char *dr__source_module(dr_runtime *rt, const char *module) {
+char *dr__source_module(dr_runtime *rt, const char *module, dr_err *err) {
   char name[256];
   dr__copy_text(name, sizeof name, module);
   for (char *at = name; *at; at++) {
@@ -131,10 +143,12 @@ char *dr__source_module(dr_runtime *rt, const char *module) {
   char *own = slash ? strndup(recipe, (size_t)(slash - recipe)) : strdup(".");
   char *path = own ? joined(own, name, ".lua") : NULL;
   free(own);
-  if (path && is_file(path)) return path;
-  free(path);
-  path = rt->options.recipes_dir ? joined(rt->options.recipes_dir, name, ".lua") : NULL;
-  if (path && is_file(path)) return path;
+  if (path && rt->options.recipes_dir && !is_file(path)) {
+    free(path);
+    path = joined(rt->options.recipes_dir, name, ".lua");
+  }
+  if (!path) dr__err_nomem(err);
+  if (!path || is_file(path)) return path;
   free(path);
   return NULL;
 }

@@ -62,6 +62,7 @@ static dr_op *new_op(lua_State *L, dr_walk *run, const dr_opspec *spec) {
   op->run = run;
   op->lane = run->current;
   op->loop = &run->rt->loop;
+  op->denied = dr__json_denied();
   dr__lua_where(L, op->where, sizeof op->where);
   return op;
 }
@@ -115,13 +116,14 @@ static void admit(lua_State *L, dr_op *op) {
   int failed = dr__args_read(L, 2, op->spec, op->args, &op->err);
   lua_settop(L, BOX);
   if (!failed && op->spec->check) failed = op->spec->check(op, &op->err);
-  if (failed) throw(L, op, &op->err);
+  if (dr__op_whole(op, &op->err) != DR_OK || failed) throw(L, op, &op->err);
   if (shows_secret(op))
     throw_text(L, op, "secret.in_command",
                "a secret would stand on a command line, where every process list shows it",
                "give it by the environment (target:env{…}) or as stdin");
   op->preview = op->spec->preview ? op->spec->preview(op) : strdup(op->spec->name);
   if (!op->preview) dr__error_nomem(L);
+  if (dr__op_whole(op, &op->err) != DR_OK) throw(L, op, &op->err);
 }
 
 /* ------------------------------------------------------------ recording */
@@ -186,9 +188,21 @@ static void tell_ended(const dr_op *op) {
 
 /* ------------------------------------------------------------ doing */
 
+/* Where memory was short, what failed is often not what was asked for it, but what was built of
+ * what is lacking then. */
+static void explain_shortage(dr_op *op) {
+  dr_err seen = DR_ERR_INIT, shortage = DR_ERR_INIT;
+  if (strcmp(op->err.code, "out_of_memory") == 0 || strcmp(op->err.code, "cancelled") == 0) return;
+  if (dr__op_whole(op, &shortage) == DR_OK) return;
+  dr__err_move(&seen, &op->err);
+  dr__err_move(&op->err, &shortage);
+  dr__err_because(&op->err, &seen);
+}
+
 /* The op is over: record it, then throw or give the result. */
 static int finish(lua_State *L, dr_op *op) {
   op->lane->pending = NULL;
+  if (op->failed) explain_shortage(op);
   if (op->run->mode == DR_MODE_RUN) {
     write_outcome(L, op);
     tell_ended(op);
@@ -347,6 +361,7 @@ static int l_tell(lua_State *L) {
   dr_walk *run = dr__lua_run(L);
   const char *problem;
   json_t *fields = dr__json_read(L, 2, &problem);
+  if (!fields && !problem) return dr__error_nomem(L);
   if (!fields) return luaL_error(L, "event field: %s", problem);
   if (run->mode != DR_MODE_RUN) {
     if (types[which] == DR_EVENT_LOG) dr__plan_log(run, fields);
@@ -422,15 +437,19 @@ static int l_json_encode(lua_State *L) {
   lua_settop(L, 2);
   json_t **value = dr__json_box(L);
   size_t flags = JSON_ENCODE_ANY | (lua_toboolean(L, 2) ? JSON_INDENT(2) : JSON_COMPACT);
+  const unsigned long before = dr__json_denied();
   *value = dr__json_read(L, 1, &problem);
+  if (!*value && !problem) return dr__error_nomem(L);
   if (!*value)
     return dr__error_raise(L, "recipe.argument", NULL, "cannot be written as JSON: %s", problem);
   size_t size = dr__json_keys_are_text(*value) ? json_dumpb(*value, NULL, 0, flags) : 0;
+  if (dr__json_denied() != before) return dr__error_nomem(L);
   if (size == 0)
     return dr__error_raise(L, "recipe.argument", NULL,
                            "cannot be written as JSON: text that is not UTF-8");
   char *text = lua_newuserdatauv(L, size, 0);
   size = json_dumpb(*value, text, size, flags);
+  if (dr__json_denied() != before) return dr__error_nomem(L);
   lua_pushlstring(L, text, size);
   return 1;
 }
@@ -441,7 +460,9 @@ static int l_json_decode(lua_State *L) {
   json_error_t problem;
   const char *text = luaL_checklstring(L, 1, &length);
   json_t **value = dr__json_box(L);
+  const unsigned long before = dr__json_denied();
   *value = json_loadb(text, length, JSON_DECODE_ANY | JSON_ALLOW_NUL, &problem);
+  if (dr__json_denied() != before) return dr__error_nomem(L);
   if (!*value)
     return dr__error_raise(L, "json.syntax", NULL, "not JSON: %s at line %d, column %d",
                            problem.text, problem.line, problem.column);

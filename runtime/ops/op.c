@@ -17,14 +17,27 @@ const dr_opspec *dr__op_find(const char *name) {
   return NULL;
 }
 
+int dr__op_whole(dr_op *op, dr_err *err) {
+  const unsigned long before = op->denied;
+  op->denied = dr__json_denied();
+  return op->denied == before ? DR_OK : dr__err_nomem(err);
+}
+
 void dr__op_done(dr_op *op, json_t *result) {
+  dr_err err = DR_ERR_INIT;
+  if (dr__op_whole(op, &err) != DR_OK || !result) {
+    json_decref(result);
+    if (!result) dr__err_nomem(&err);
+    dr__op_fail(op, &err);
+    return;
+  }
   if (op->finished) {
     json_decref(result);
     return;
   }
   dr__op_output_end(op);
   op->finished = true;
-  op->result = result ? result : json_object();
+  op->result = result;
   dr__lane_ready(op->lane);
 }
 

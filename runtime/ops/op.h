@@ -131,8 +131,9 @@ struct dr_op {
   int64_t seq;              /* number in the journal */
   struct dr_op *next;       /* of those that begin together */
   uint64_t started_ns;
-  char where[256]; /* recipe file:line of the call */
-  char *preview;   /* owned */
+  char where[256];      /* recipe file:line of the call */
+  char *preview;        /* owned */
+  unsigned long denied; /* dr__json_denied() when it was last whole */
   bool finished;
   bool failed;
   json_t *result; /* owned */
@@ -144,7 +145,13 @@ struct dr_op {
   void (*release)(dr_op *op); /* frees self when the op is over; may be NULL */
 };
 
-/* The op is over and this is its result (reference taken over; NULL is an empty object). */
+/* DR_OK; or out_of_memory when memory was short since the op began, so that something it built may
+ * lack a part: nothing of it is to be sent or run. Says so once: what tidies up afterwards goes on.
+ */
+int dr__op_whole(dr_op *op, dr_err *err);
+
+/* The op is over and this is its result (reference taken over). NULL: there was no memory for it,
+ * and the op fails. */
 void dr__op_done(dr_op *op, json_t *result);
 
 /* The op is over and failed; err is moved from. */

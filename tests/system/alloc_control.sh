@@ -2,15 +2,11 @@
 # alloc_control.sh - the sweep of alloc_sweep.sh over the bindings that control what runs on a server: Docker, compose,
 # swarm, git, processes, systemd, gunicorn. The engine and git are real; compose, systemctl and gunicorn are programs that
 # answer as the real ones do, because here they are started some hundred times. Argument: the library that makes allocations fail.
-#
-# Some allocations of each recipe, spread over all; DEPLOYRUN_WHOLE_SWEEP=1 takes every one, for hours.
 set -eu
+export FAIL_ROW=2
 library=$1
-[ -f "$library" ] || { echo "FAILED: there is no $library"; exit 1; }
-if ldd "$DEPLOYRUN" | grep -qE 'lib(a|t)san'; then
-  echo "left out: this build has a sanitizer's malloc"
-  exit 0
-fi
+# shellcheck source=tests/system/sweep.sh
+. "$DEPLOYRUN_SOURCE_DIR/tests/system/sweep.sh"
 me=deployrun-alloc-$$
 image=deployrun-test/base:1
 master=
@@ -18,20 +14,16 @@ end() {
   [ -z "$master" ] || kill "$master" 2>/dev/null || true
   docker ps -aq --filter "label=$me" | xargs -r docker rm -f >/dev/null
   docker network ls -q --filter "name=$me" | xargs -r docker network rm >/dev/null
+  docker volume ls -q --filter "name=$me" | xargs -r docker volume rm >/dev/null
 }
 trap end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# sweep LABEL STEP ARGUMENT…: every STEP-th allocation of a run of the command, which does all when none fails.
-sweep() {
-  label=$1
-  step=${DEPLOYRUN_WHOLE_SWEEP:-$2}
-  shift 2
-  "$DEPLOYRUN" "$@" >out 2>&1 || { echo "FAILED: $label, with all its memory"; cat out; exit 1; }
-  FAIL_STEP=$step FAIL_ROW=2 LD_PRELOAD=$library "$DEPLOYRUN" "$@" >out || { echo "FAILED: $label"; cat out; exit 1; }
-  grep -q '^ok up to' out || { echo "FAILED: $label: nothing was swept"; exit 1; }
-  echo "$label: $(sort -n out | tail -n 1)"
+# sweep_done LABEL STEP ARGUMENT…: the same, of a run that does all when none fails.
+sweep_done() {
+  (shift 2 && "$DEPLOYRUN" "$@" >out 2>&1) || { echo "FAILED: $1, with all its memory"; cat out; exit 1; }
+  sweep "$@"
 }
 
 mkdir -p bin project
@@ -102,6 +94,29 @@ return recipe { name = "containers", run = function()
   docker:oneoff(fields)
 end }
 LUA
+cat >objects.lua <<LUA
+return recipe { name = "objects", run = function()
+  local docker = host("local"):docker()
+  docker:volume_create("$me-volume")
+  docker:volumes("$me-volume")
+  pcall(docker.network_connect, docker, "none", "$me")
+  pcall(docker.network_disconnect, docker, "none", "$me")
+  pcall(docker.network_remove, docker, "$me-none")
+  docker:prunable { repository = "deployrun-none", keep = 1 }
+  docker:prune { repository = "deployrun-none", keep = 1 }
+  docker:env_file("values.env")
+  docker:start("$me")
+  docker:kill("$me", { signal = "CONT" })
+  pcall(docker.wait_healthy, docker, "$me", { within = 0.05 })
+  pcall(docker.wait_exited, docker, "$me", { within = 0.05 })
+  pcall(docker.wait_event, docker, { filters = { container = "$me-none" }, within = 0.05 })
+  pcall(docker.push, docker, "127.0.0.1:1/none:1")
+  pcall(docker.restart, docker, "$me-none")
+  pcall(docker.stop, docker, "$me-none")
+  pcall(docker.login, docker, { registry = "127.0.0.1:1", username = "u", password = "some-password" })
+end }
+LUA
+echo 'A=1' >values.env
 # Two runs at a time, of which each needs a name of its own.
 cat >replaced.lua <<LUA
 return recipe { name = "replaced", run = function()
@@ -123,11 +138,19 @@ return recipe { name = "compose", run = function()
   stack:scale("api", 1)
   stack:logs("api")
   stack:kill("api", { signal = "HUP" })
+  stack:pull()
+  stack:start { "api" }
+  stack:stop { "api" }
+  stack:restart { "api" }
+  stack:remove { "api" }
   stack:down()
   local swarm = host("local"):swarm()
   swarm:info()
   pcall(swarm.services, swarm)
   pcall(swarm.converge, swarm, "none", { within = 0.1 })
+  pcall(swarm.service_update, swarm, "none", { env = { A = "b" } })
+  pcall(swarm.rollback, swarm, "none")
+  pcall(swarm.remove, swarm, "none")
 end }
 LUA
 rm -rf origin work # of an earlier run
@@ -143,6 +166,20 @@ return recipe { name = "git", run = function()
   code:fetch()
   code:pull()
   code:tag("v1")
+  code:branch()
+  code:commit("HEAD")
+  code:tags("HEAD")
+  code:is_checkout()
+  code:is_pushed()
+  code:changed("HEAD", "HEAD")
+  code:checkout("main")
+  code:update()
+  code:reset("HEAD")
+  code:stash()
+  pcall(code.pop, code)
+  code:push()
+  pcall(code.revert, code, "none")
+  pcall(function() host("local"):git("work"):clone("origin") end)
   local mine = git.open("work")
   mine:status()
   mine:log(nil, nil, { limit = 3 })
@@ -154,6 +191,15 @@ return recipe { name = "units", run = function()
   local unit = here:systemd("app")
   unit:status()
   unit:restart { settled = 0 }
+  unit:start { settled = 0 }
+  unit:reload { settled = 0 }
+  unit:logs()
+  unit:enable()
+  unit:disable()
+  unit:reset_failed()
+  unit:daemon_reload()
+  pcall(here.signal, here, 1, "WINCH", { handler = true })
+  pcall(here.wait_gone, here, 1, { within = 0.05 })
   here:processes { name = "sh" }
   pcall(here.gunicorn, here, {})
 end }
@@ -166,10 +212,12 @@ LUA
 mkdir -p app
 (cd app && exec "$OLDPWD/bin/gunicorn") &
 master=$!
-sweep 'containers, images, networks' 997 docker.lua
-sweep 'a one-off container' 499 containers.lua
-sweep 'a container that is replaced' 997 replaced.lua
-sweep 'compose and swarm' 997 compose.lua
-sweep 'git' 997 git.lua
-sweep 'units and processes' 997 units.lua
-sweep 'gunicorn' 997 reload.lua
+sweep_done 'containers, images, networks' 997 docker.lua
+sweep_done 'volumes, and waits that fail' 997 objects.lua
+sweep_done 'a one-off container' 499 containers.lua
+sweep_done 'a container that is replaced' 997 replaced.lua
+sweep_done 'compose and swarm' 997 compose.lua
+sweep_done 'git' 997 git.lua
+sweep_done 'units and processes' 997 units.lua
+sweep_done 'gunicorn' 997 reload.lua
+swept_well

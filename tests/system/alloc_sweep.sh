@@ -6,21 +6,8 @@
 # A sanitizer brings its own malloc; there the sweep is left out (the release build's run does it).
 set -eu
 library=$1
-[ -f "$library" ] || { echo "FAILED: there is no $library"; exit 1; }
-if ldd "$DEPLOYRUN" | grep -qE 'lib(a|t)san'; then
-  echo "left out: this build has a sanitizer's malloc"
-  exit 0
-fi
-
-# sweep LABEL STEP ARGUMENT…: every STEP-th allocation of a run of the command.
-sweep() {
-  label=$1
-  step=$2
-  shift 2
-  FAIL_STEP=$step LD_PRELOAD=$library "$DEPLOYRUN" "$@" >out || { echo "FAILED: $label"; exit 1; }
-  grep -q '^ok up to' out || { echo "FAILED: $label: nothing was swept"; exit 1; }
-  echo "$label: $(sort -n out | tail -n 1)"
-}
+# shellcheck source=tests/system/sweep.sh
+. "$DEPLOYRUN_SOURCE_DIR/tests/system/sweep.sh"
 
 echo 'return recipe { name = "empty", run = function() end }' >empty.lua
 cat >steps.lua <<'LUA'
@@ -42,6 +29,28 @@ return recipe { name = "helpers", run = function()
   pcall(http.certificate, "127.0.0.1:1")
   pcall(http.watch, { url = "http://127.0.0.1:1/", every = 0.02, during = 0.05 })
   notify.slack { url = "http://127.0.0.1:1/hook/secret", text = "x" }
+end }
+LUA
+echo 'secret-of-a-file' >secret.txt
+echo secret-of-a-command >command.txt
+echo 'A=1' >values.env
+cat >facts.lua <<'LUA'
+return recipe { name = "facts", run = function()
+  local here = host("local")
+  log(tostring(env.HOME), secret.file("secret.txt"), secret.command("cat command.txt"))
+  fs.read("secret.txt") fs.exists("secret.txt") fs.glob("*.txt") fs.hash("secret.txt") fs.write("written", "text")
+  env_file.read("values.env")
+  here:env_file("values.env")
+  here:stat("secret.txt")
+  here:read("echo read")
+  here:check("true", { within = 1, every = 0.01 })
+  pcall(here.check, here, "false", { within = 0.02, every = 0.01 })
+  wait("a moment", { within = 1, every = 0 }, function() return true end)
+  local probe <close> = http.probe { url = "http://127.0.0.1:1/", every = 0.01 }
+  pcall(http.request, { method = "POST", url = "http://127.0.0.1:1/", json = { a = 1 } })
+  pcall(http.expect, "http://127.0.0.1:1/", { within = 0.05 })
+  pcall(net.expect_port, "127.0.0.1", 1, { within = 0.05 })
+  probe:stop()
 end }
 LUA
 mkdir -p tree/inner
@@ -86,6 +95,7 @@ export FAIL_ROW=2
 sweep 'an empty recipe, two in a row' 11 empty.lua
 sweep 'a recipe that fails' 23 steps.lua word=b,c
 sweep 'checks and helpers' 499 helpers.lua
+sweep 'files, secrets and waits' 499 facts.lua
 sweep 'files and groups' 101 files.lua
 sweep 'a database' 61 database.lua
 sweep 'a plan' 23 steps.lua --dry-run
@@ -94,3 +104,4 @@ sweep 'a syntax error' 7 wrong.lua
 sweep 'a wrong word' 1 empty.lua --nonsense
 sweep 'list' 7 list
 sweep 'show' 7 show steps.lua
+swept_well

@@ -26,7 +26,7 @@ static int start(dr_op *op, dr_err *err) {
     return DR_FAILED;
   }
   json_t *result = dr__arg(op, "result");
-  dr__op_done(op, result ? json_incref(result) : NULL);
+  dr__op_done(op, result ? json_incref(result) : json_object());
   return 0;
 }
 
@@ -51,6 +51,11 @@ static char *preview(const dr_op *op) {
 static char *preview_odd(const dr_op *op) {
   (void)op;
   return strdup("write caf\xe9");
+}
+
+static json_t *assume_odd(const dr_op *op) {
+  (void)op;
+  return json_pack("{s:s}", "bytes", "?");
 }
 
 static json_t *assume(const dr_op *op) {
@@ -80,6 +85,7 @@ static const dr_opspec ops[] = {
      .kind = DR_ACTION,
      .effects = DR_CHANGE,
      .preview = preview_odd,
+     .assume = assume_odd,
      .start = start_odd},
     {.name = "fake.needs",
      .kind = DR_QUERY,

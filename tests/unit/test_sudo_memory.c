@@ -137,11 +137,11 @@ static bool pass(embedding *world, int (*act)(dr_runtime *rt, dr_err *err), long
   return failed;
 }
 
-/* Sweeps every `step`-th allocation; all of them when $DEPLOYRUN_SWEEP_ALL is set, as each pass
+/* Sweeps every `step`-th allocation; all of them when $DEPLOYRUN_WHOLE_SWEEP is set, as each pass
  * starts some twenty processes. */
 static void sweep(embedding *world, int (*act)(dr_runtime *rt, dr_err *err), long step) {
   long n = 1;
-  if (getenv("DEPLOYRUN_SWEEP_ALL")) step = 1;
+  if (getenv("DEPLOYRUN_WHOLE_SWEEP")) step = 1;
   while (pass(world, act, n)) n += step;
   print_message("%ld allocations\n", n - 1);
 }
