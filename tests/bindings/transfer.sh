@@ -106,10 +106,10 @@ mkdir "$work/there"
 cat >"$work/up.lua" <<'LUA'
 return recipe { name = "up", params = { from = param.path { required = true }, to = param.path { required = true },
     config = param.path { required = true }, attempts = param.int { default = 3 },
-    wait = param.int { default = 20 } },
+    wait = param.int { default = 20 }, path = param.string { default = "/usr/bin:/bin:/usr/sbin" } },
   run = function(p)
     local there = host { "host1", config = p.config, keepalive = 1, connect_timeout = p.wait }
-    local result = there:upload(p.from, p.to, { attempts = p.attempts })
+    local result = there:env { PATH = p.path }:upload(p.from, p.to, { attempts = p.attempts })
     log(("changed=%s sent=%d resumed_from=%d attempts=%d"):format(result.changed, result.sent, result.resumed_from,
       result.attempts))
   end }
@@ -136,11 +136,48 @@ is_old() { [ "$(cat "$to")" = old ] || fail "the old file was touched"; }
 partial() { ls "$(dirname "$to")"/.*.deployrun-*.part 2>/dev/null; }
 size_of_partial() { wc -c <"$(partial)"; }
 
+# Downloads and writes, as begin_upload.
+cat >"$work/down.lua" <<'LUA'
+return recipe { name = "down", params = { from = param.path { required = true }, to = param.path { required = true },
+    work = param.path { required = true }, attempts = param.int { default = 3 },
+    path = param.string { default = "/usr/bin:/bin:/usr/sbin" } },
+  run = function(p)
+    local there = host { "host1", config = p.work .. "/config", keepalive = 1 }
+    local result = there:env { PATH = p.path }:download(p.from, p.to, { attempts = p.attempts })
+    log(("changed=%s bytes=%d attempts=%d"):format(result.changed, result.bytes, result.attempts))
+  end }
+LUA
+cat >"$work/write.lua" <<'LUA'
+return recipe { name = "write", params = { to = param.path { required = true }, work = param.path { required = true },
+    path = param.string { default = "/usr/bin:/bin:/usr/sbin" } },
+  run = function(p)
+    local there = host { "host1", config = p.work .. "/config", keepalive = 1 }
+    there:env { PATH = p.path }:write(p.to, ("0123456789abcdef"):rep(500000))
+  end }
+LUA
+begin() {
+  recipe=$1
+  shift
+  "$DEPLOYRUN" "$work/$recipe.lua" work="$work" to="$to" "$@" >"$work/out" 2>&1 &
+  run=$!
+  started=$run
+}
+run_it() {
+  begin "$@"
+  end_upload
+}
+
 # The process that writes the partial file.
 find_writer() {
   # shellcheck disable=SC2012 # a table of links
   writer=$(ls -l /proc/[0-9]*/fd/1 2>/dev/null | sed -n "s|.* /proc/\([0-9]*\)/fd/1 -> $work/.*[.]part\$|\1|p" | tail -n 1)
   [ -n "$writer" ] && part=$(partial) && [ -s "$part" ]
+}
+find_any_writer() {
+  # shellcheck disable=SC2012 # a table of links
+  writer=$(ls -l /proc/[0-9]*/fd/1 2>/dev/null |
+    sed -n "s|.* /proc/\([0-9]*\)/fd/1 -> $work/.*[.]part[.A-Za-z0-9]*\$|\1|p" | tail -n 1)
+  [ -n "$writer" ] && [ -s "/proc/$writer/fd/1" ]
 }
 # hold: lets an upload come to its middle and stand still there.
 hold() {
@@ -186,6 +223,45 @@ echo \$PPID >owner
 } | { cd - >/dev/null && exec \$(cat "$work/held/real") "\$@"; }
 END
 chmod 755 "$work/held/tar"
+# On the path of a download or a write, a head or cat that gives so many bytes of what it would and then none while the
+# hold is on; and one that damages what it gives.
+for name in head cat; do
+  mkdir "$work/held_$name" "$work/damaged_$name"
+  cat >"$work/held_$name/$name" <<END
+#!/bin/sh
+[ -e "$work/held/hold" ] || exec /usr/bin/$name "\$@"
+echo \$PPID >"$work/held/owner"
+/usr/bin/$name "\$@" | {
+  /bin/dd bs=65536 count=40 iflag=fullblock 2>/dev/null
+  : >"$work/held/reached"
+  while [ -e "$work/held/hold" ]; do sleep 0.05; done
+  exec /bin/cat
+}
+END
+  printf '#!/bin/sh\n/usr/bin/%s "$@" | tr 1 2\n' $name >"$work/damaged_$name/$name"
+  chmod 755 "$work/held_$name/$name" "$work/damaged_$name/$name"
+done
+cat >"$work/held_head/tail" <<END
+#!/bin/sh
+echo "\$@" >>"$work/tails"
+exec /usr/bin/tail "\$@"
+END
+chmod 755 "$work/held_head/tail"
+# hold_it HELD RECIPE [OPTION…]: begins it, lets it come to its middle and stand still there.
+hold_it() {
+  rm -f "$work/held/reached" "$work/held/owner" "$work/tails"
+  : >"$work/held/hold"
+  with=$work/held_$1:$usual_path
+  shift
+  begin "$@" path="$with"
+  until_true 30 test -e "$work/held/reached"
+}
+# cut: ends the session of what is held, as a server that dies does.
+cut() {
+  session=$(cat "$work/held/owner")
+  while [ "$(cat "/proc/$session/comm")" != sshd ]; do session=$(ps -o ppid= -p "$session" | tr -d ' '); done
+  kill -KILL "$session"
+}
 usual_path=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 # hold_sync BLOCKS [OPTION…]: begins a sync that comes so far, in blocks of 64 KiB, and stands still there.
 hold_sync() {
@@ -311,6 +387,92 @@ is_whole
 upload
 says 'changed=false sent=0'
 
+say "two uploads of one file to one path at the same time do not disturb each other"
+noflock=$work/noflock
+mkdir "$noflock"
+for name in sh cat wc stat chown chmod mv rm sync sha256sum cut mktemp head tail df find readlink printf touch id mkdir; do
+  ln -s "$(command -v -- $name | grep / || echo /usr/bin/$name)" "$noflock/$name"
+done
+for with in "/usr/bin:/bin:/usr/sbin" "$noflock"; do
+  fresh twice
+  begin_upload path="$with"
+  until_true 20 find_any_writer
+  kill -STOP "$writer"
+  held=$writer
+  pids="$pids $held"
+  first=$run
+  begin_upload path="$with"
+  end_upload
+  [ "$status" = 0 ] || fail "the second: exit status $status"
+  is_whole
+  kill -CONT "$held"
+  run=$first
+  started=$run
+  end_upload
+  [ "$status" = 0 ] || fail "the first: exit status $status"
+  is_whole
+  [ -z "$(ls "$work"/there/.*.part* 2>/dev/null)" ] || fail "something is left: $(ls -A "$work/there")"
+done
+
+say "one that is cut while another is at work is gone on with"
+fresh cut_beside
+begin_upload path="$noflock"
+until_true 20 find_any_writer
+kill -STOP "$writer"
+kill -KILL "$run"
+end_upload
+kill -KILL "$writer"
+until_true 20 test -n "$(partial)"
+upload
+[ "$status" = 0 ] || fail "exit status $status"
+is_whole
+! grep -q 'resumed_from=0 ' "$work/out" || fail "it began from nothing"
+
+say "a download that is cut in the middle is gone on with; Ctrl-C leaves the old file"
+to=$work/there/back
+echo old >"$to"
+hold_it head down from="$work/big"
+kill -INT "$run"
+end_upload
+rm "$work/held/hold"
+[ "$status" = 130 ] || fail "exit status $status"
+is_old
+rm -f "$work"/there/.*.part
+hold_it head down from="$work/big"
+is_old
+cut
+rm "$work/held/hold"
+end_upload
+[ "$status" = 0 ] || fail "exit status $status"
+is_whole
+says 'attempts=2'
+grep -q '^-c +[0-9]' "$work/tails" || fail "it began from nothing"
+
+say "a write that is cut or interrupted in the middle leaves the old file; what is damaged is seen"
+to=$work/there/written
+echo old >"$to"
+hold_it cat write
+cut
+end_upload
+[ "$status" = 1 ] || fail "exit status $status"
+says 'ssh.connection_lost'
+is_old
+let_go
+is_old
+hold_it cat write
+kill -INT "$run"
+end_upload
+[ "$status" = 130 ] || fail "exit status $status"
+let_go
+is_old
+until_true 5 test -z "$(ls "$work"/there/.deployrun.* 2>/dev/null)"
+run_it write path="$work/damaged_cat:$usual_path"
+[ "$status" = 1 ] || fail "exit status $status"
+says 'transfer.corrupt'
+is_old
+[ -z "$(ls "$work"/there/.deployrun.* 2>/dev/null)" ] || fail "something is left"
+rm "$to"
+
 mkdir -p "$work/tree/sub"
 head -c 1000000 "$work/big" >"$work/tree/a"
 head -c 6000000 "$work/big" >"$work/tree/big"
@@ -318,6 +480,62 @@ chmod 640 "$work/tree/big"
 head -c 2000000 "$work/big" | tail -c 1000000 >"$work/tree/sub/b"
 chmod 755 "$work/tree/sub/b"
 ln -s ../a "$work/tree/sub/link"
+
+say "a folder's download that is cut in the middle replaces nothing before all is there"
+to=$work/there/tree
+mkdir "$to"
+echo old >"$to/a"
+hold_it cat down from="$work/tree" attempts=1
+cut
+end_upload
+rm "$work/held/hold"
+[ "$status" = 1 ] || fail "exit status $status"
+says 'ssh.connection_lost'
+[ "$(cat "$to/a")$(ls -A "$to")" = olda ] || fail "the old folder was touched: $(ls -A "$to")"
+hold_it cat down from="$work/tree"
+kill -INT "$run"
+end_upload
+[ "$status" = 130 ] || fail "exit status $status"
+[ "$(cat "$to/a")$(ls -A "$to")" = olda ] || fail "the old folder was touched: $(ls -A "$to")"
+rm "$work/held/hold"
+hold_it cat down from="$work/tree"
+cut
+rm "$work/held/hold"
+end_upload
+[ "$status" = 0 ] || fail "exit status $status"
+diff -r --no-dereference "$work/tree" "$to" || fail "the folder is not as it should be"
+
+say "what is put in its place is on the disk before, and its folder after"
+mkdir "$work/syncing"
+printf '#!/bin/sh\necho "$*" >>"%s"\nexec /bin/sync "$@"\n' "$work/synced.log" >"$work/syncing/sync"
+chmod 755 "$work/syncing/sync"
+# synced WHAT FIRST SECOND: two syncs, in this order, of names like these.
+synced() {
+  [ -e "$work/synced.log" ] || fail "$1 wrote nothing to the disk"
+  [ "$(wc -l <"$work/synced.log")" = 2 ] || fail "$1 wrote to the disk: $(cat "$work/synced.log")"
+  sed -n 1p "$work/synced.log" | grep -qx -- "$2" || fail "$1 wrote first: $(cat "$work/synced.log")"
+  sed -n 2p "$work/synced.log" | grep -qx -- "$3" || fail "$1 wrote then: $(cat "$work/synced.log")"
+  rm "$work/synced.log"
+}
+fresh durable
+begin_upload path="$work/syncing:$usual_path"
+end_upload
+synced "an upload" "$work/there/[.]durable[.]deployrun-.*[.]part" "$work/there"
+run_it write path="$work/syncing:$usual_path"
+synced "a write" "$work/there/[.]deployrun[.].*" "$work/there"
+rm -rf "$work/synced"
+begin_sync path="$work/syncing:$usual_path"
+end_upload
+synced "a sync" "-f [.]/[.]deployrun-sync[.].*" "-f [.]"
+
+say "Ctrl-C in the middle of a sync leaves the old files"
+old_tree
+hold_sync 60
+kill -INT "$run"
+end_upload
+[ "$status" = 130 ] || fail "exit status $status"
+let_go
+is_old_tree
 
 # kill_sync BLOCKS [OPTION…]: kills a sync that has come so far.
 kill_sync() {
@@ -440,6 +658,29 @@ if [ -n "$space" ]; then
   says 'transfer.no_space'
   is_old
   [ -z "$(partial)" ] || fail "the full disk was left full"
+
+  say "a disk here that becomes full in the middle of a download"
+  rm -f "$work/medium/"*
+  to=$work/medium/back
+  echo old >"$to"
+  hold_it head down from="$work/big"
+  head -c 36000000 /dev/zero >"$work/medium/filler" || true
+  rm "$work/held/hold"
+  end_upload
+  [ "$status" = 1 ] || fail "exit status $status"
+  says 'transfer.no_space'
+  says 'make room on this machine'
+  is_old
+  [ -z "$(partial)" ] || fail "the full disk was left full"
+
+  say "a disk that is full for a write"
+  to=$work/medium/file
+  run_it write
+  [ "$status" = 1 ] || fail "exit status $status"
+  says 'transfer.no_space'
+  says 'make room on that disk'
+  is_old
+  [ "$(ls -A "$work/medium")" = "$(printf 'back\nfile\nfiller')" ] || fail "something is left"
 
   say "a disk that becomes full in the middle of a sync"
   rm -rf "$work/synced" "$work/medium/"*
