@@ -663,6 +663,7 @@ if [ -n "$space" ]; then
   rm -f "$work/medium/"*
   to=$work/medium/back
   echo old >"$to"
+  echo old >"$work/medium/file"
   hold_it head down from="$work/big"
   head -c 36000000 /dev/zero >"$work/medium/filler" || true
   rm "$work/held/hold"
@@ -709,6 +710,37 @@ if [ -n "$space" ]; then
     TEST_TOKEN=abcdefgh SPEC_SSH_CONFIG=$work/config SPEC_FOLDER=$work "$DEPLOYRUN" \
       "$DEPLOYRUN_SOURCE_DIR/tests/bindings/transfer_sudo.lua" >"$work/out" 2>&1 || fail "files by sudo"
     ! grep -rq abcdefgh "$XDG_STATE_HOME" || fail "the secret is in a journal"
+  fi
+
+  say "a group that the user is one of is kept by upload, write and sync"
+  cat >"$work/group.lua" <<'LUA'
+return recipe { name = "group", params = { folder = param.path { required = true } },
+  run = function(p)
+    local here = host("local"):cd(p.folder)
+    local function check(what)
+      here:run("[ \"$(stat -c %g kept)\" = 12345 ] || { echo '" .. what .. " took it from its group'; exit 1; }")
+    end
+    here:write("kept", "written\n")
+    check("write")
+    here:run("mkdir from; echo first >from/kept")
+    here:upload(p.folder .. "/from/kept", "kept")
+    check("upload")
+    here:run("echo second >from/kept")
+    here:sync(p.folder .. "/from", ".")
+    check("sync")
+    here:run("[ \"$(cat kept)\" = second ]")
+  end }
+LUA
+  group() { setpriv --reuid=65534 --regid=65534 --groups=65534,12345 -- "$@"; }
+  if command -v setpriv >/dev/null && group test -x "$DEPLOYRUN"; then
+    chmod 711 "$work"
+    mkdir "$work/group"
+    echo old >"$work/group/kept"
+    chown 65534:12345 "$work/group/kept"
+    chown 65534:65534 "$work/group"
+    chmod 644 "$work/group.lua"
+    XDG_STATE_HOME=$work/group/state group "$DEPLOYRUN" "$work/group.lua" folder="$work/group" >"$work/out" 2>&1 ||
+      fail "a group was not kept"
   fi
 
   if command -v dropbear >/dev/null && unshare -m true 2>/dev/null; then
