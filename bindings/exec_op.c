@@ -224,7 +224,9 @@ static bool has_failed(run *r, dr_err *err) {
 
 static void fail_op(run *r, dr_err *err) {
   dr_op *op = r->op;
-  bool stopped = strcmp(err->code, "cancelled") == 0;
+  /* A command that was ended because a file here failed, and would not end, was not interrupted. */
+  bool broken = !r->cancelled && dr__exec_file_error(op) != 0;
+  bool stopped = strcmp(err->code, "cancelled") == 0 && !broken;
   if (r->spec.fail && !stopped) r->spec.fail(op, err);
   if (op->self == r) {
     dr__op_fail(op, err);

@@ -1,8 +1,8 @@
 #!/bin/sh
-# many_hosts.sh COUNT - fan-out on a real sshd of its own on loopback, all of 127.0.0.0/8 being one machine:
+# many_hosts.sh COUNT KIB - fan-out on a real sshd of its own on loopback, all of 127.0.0.0/8 being one machine:
 #
 #   COUNT addresses in one run: all answer, none is asked twice, memory, threads and files are told and bounded; the
-#   second half of them takes no more memory than so much a host
+#   second half of them takes no more memory than so many KiB a host
 #   64 names for one address that has sshd's own MaxStartups: nobody is turned away
 #   64 hosts through one bastion with the same MaxStartups
 #   64 hosts of which 1, then 9 are dead: what the others did is kept, before the dead one's time is over, and a dead one
@@ -10,6 +10,7 @@
 #   8 hosts of which 1 dies while its command runs: what the others did is kept
 set -eu
 count=$1
+bound=$2
 folder=$PWD/many
 pids=
 rm -rf "$folder"
@@ -136,9 +137,6 @@ measure() {
 echo "== $count addresses in one run, after half of them in another"
 measure $((count / 2))
 measure "$count"
-# Bound in KiB: an address takes a session of libssh, and under a sanitizer what that puts around each allocation.
-bound=250
-[ "$("$DEPLOYRUN" --version >/dev/null 2>&1; ldd "$DEPLOYRUN" | grep -c -E 'lib[at]san')" = 0 ] || bound=1500
 python3 - "$count" "$folder/process.$count" "$folder/process.$((count / 2))" "$folder/events" "$bound" <<'PY'
 import json, re, sys
 count, text, half, bound = int(sys.argv[1]), open(sys.argv[2]).read(), open(sys.argv[3]).read(), int(sys.argv[5])
