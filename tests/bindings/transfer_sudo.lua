@@ -56,7 +56,7 @@ return spec.recipe("transfer_sudo", {
         sync = t.fails("transfer.denied", nobody.sync, nobody, t.folder .. "/tree1", "../his"),
       } do
         t.matches(err.hint, "use :sudo%(%), or say owner = ")
-        t.matches(what .. tostring(err.message) .. tostring(err.detail), owner)
+        t.matches(what .. tostring(err.message) .. tostring(err.detail), (owner:gsub("%-", "%%-")))
       end
       t.equal(here:read { "cat", theirs }, "old")
       t.equal(whose(here, theirs), owner .. " 644")
@@ -70,8 +70,8 @@ return spec.recipe("transfer_sudo", {
       t.equal(whose(here, theirs) .. here:read { "cat", theirs }, owner .. " 644one")
     end
     -- What is not to be replaced is nobody's trouble, and who says so may have it.
-    t.equal(nobody:upload(one, "theirs").changed, t.real and false or nil)
-    t.equal(nobody:write("theirs", "one\n").changed, t.real and false or nil)
+    t.equal(nobody:upload(one, "theirs").changed, false)
+    t.equal(nobody:write("theirs", "one\n").changed, false)
     nobody:write("theirs", "mine\n", { owner = "nobody:nogroup" })
     t.equal(whose(here, theirs), "nobody:nogroup 644")
     here:run { "rm", theirs }

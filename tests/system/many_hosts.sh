@@ -195,7 +195,7 @@ return recipe {
   name = "dead",
   params = { dead = param.int { required = true } },
   run = function(p)
-    local list = { config = "$folder/config", connect_timeout = 3 }
+    local list = { config = "$folder/config", connect_timeout = 12 }
     for i = 1, 64 do
       local port = i > p.dead and $wide_port or i == p.dead and $silent_port or $full_port
       list[i] = { "127.0.2." .. i, port = port, name = "web" .. i }
