@@ -1,7 +1,5 @@
 /* test_transfer.c - the parts of transfers that need no target: answers of scripts, manifests and
  * what differs between two, the script that installs, and the archive. */
-#include "local_folder.h"
-#include "local_place.h"
 #include "sync_install.h"
 #include "sync_left.h"
 #include "transfer.h"
@@ -513,75 +511,6 @@ static void a_folder_is_scanned(void **state) {
   dr__manifest_free(&m);
 }
 
-/* ------------------------------------------------------------ what is on the disk */
-
-/* What was written to the disk, in order: 'f' a file, 'd' a folder, 'r' for each rename. */
-static char durable[16];
-
-static void note(char what) {
-  size_t length = strlen(durable);
-  if (length + 1 < sizeof durable) durable[length] = what;
-}
-
-int __real_fsync(int fd);
-int __wrap_fsync(int fd);
-int __real_rename(const char *from, const char *to);
-int __wrap_rename(const char *from, const char *to);
-
-int __wrap_fsync(int fd) {
-  struct stat info;
-  if (fstat(fd, &info) == 0) note(S_ISDIR(info.st_mode) ? 'd' : 'f');
-  return __real_fsync(fd);
-}
-
-int __wrap_rename(const char *from, const char *to) {
-  note('r');
-  return __real_rename(from, to);
-}
-
-#define HELLO "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
-
-static void a_download_is_on_the_disk_before_it_is_seen(void **state) {
-  const char *folder = *state;
-  char path[128];
-  dr_local_place place;
-  dr_err err = DR_ERR_INIT;
-  snprintf(path, sizeof path, "%s/hello", folder);
-  assert_int_equal(dr__local_place_find(&place, path, HELLO, false, &err), DR_OK);
-  int fd = dr__local_place_open(&place);
-  assert_int_equal(write(fd, "hello", 5), 5);
-  close(fd);
-  memset(durable, 0, sizeof durable);
-  assert_int_equal(dr__local_place_install(&place, HELLO, 0600, NULL, &err), DR_OK);
-  assert_string_equal(durable, "frd");
-  dr__local_place_free(&place);
-  assert_int_equal(unlink(path), 0);
-}
-
-static void so_is_a_folder(void **state) {
-  char root[128], path[160], *staging;
-  dr_manifest there = {0};
-  dr_sync_plan plan;
-  dr_sync_rules rules = {0};
-  dr_err err = DR_ERR_INIT;
-  snprintf(root, sizeof root, "%s/down", (const char *)*state);
-  snprintf(path, sizeof path, "%s/hello", root);
-  put_sized(&there, "hello", HELLO, 5);
-  assert_true(dr__manifest_compare(&plan, &there, NULL, &rules));
-  int fd = dr__local_folder_begin(root, false, &staging, &err);
-  assert_int_equal(write(fd, "hello", 5), 5);
-  close(fd);
-  memset(durable, 0, sizeof durable);
-  assert_int_equal(dr__local_folder_install(root, staging, &there, &plan, NULL, &err), DR_OK);
-  assert_string_equal(durable, "frd");
-  dr__local_folder_end(staging);
-  free(staging);
-  dr__sync_plan_free(&plan);
-  dr__manifest_free(&there);
-  assert_int_equal(unlink(path), 0);
-  assert_int_equal(rmdir(root), 0);
-}
-
 /* ------------------------------------------------------------ a folder */
 
 static char folder[] = "/tmp/test_transfer.XXXXXX";
@@ -635,8 +564,6 @@ int main(void) {
       cmocka_unit_test(only_the_rest_of_a_file_is_sent),
       cmocka_unit_test(a_file_that_became_shorter_is_seen),
       cmocka_unit_test(a_folder_is_scanned),
-      cmocka_unit_test(a_download_is_on_the_disk_before_it_is_seen),
-      cmocka_unit_test(so_is_a_folder),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
