@@ -265,6 +265,7 @@ return recipe {
     for i = 1, 8 do list[i] = { "127.0.3." .. i, name = "web" .. i } end
     local results = hosts(list):run("set -- \$SSH_CONNECTION; echo \$PPID >'$folder/session.'\$3; "
       .. "until [ -e '$folder/go' ]; do sleep 0.1; done; echo done on \$3", { max_fail = 1, timeout = 120 })
+    if host("local"):run({ "echo", "real" }).stdout ~= "real\\n" then return end -- the walk
     for i = 1, 8 do
       local one = results["web" .. i]
       if i == 3 then
