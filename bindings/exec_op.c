@@ -146,17 +146,32 @@ static void status_error(const run *r, int status, dr_err *err) {
     dr__err_hint(err, "install it there, or give its full path");
   } else {
     dr__fail(err, "command.failed", "%s exited with status %d", name, status);
-    if (status == 126) dr__err_hint(err, "the program exists but may not be executed");
+    dr__err_hint(err, "%s",
+                 status == 126
+                     ? "the program exists but may not be executed: look at its mode, and at the "
+                       "file system's (noexec)"
+                     : "what it wrote last stands below; run it by hand there to see more. Where "
+                       "that status is no failure, say any_status = true");
   }
   add_detail(r, err);
+}
+
+static const char *signal_hint(const char *name) {
+  static const char *const crashes[] = {"SEGV", "ABRT", "BUS", "ILL", "FPE", "SYS", "TRAP"};
+  if (strcmp(name, "KILL") == 0)
+    return "the kernel does that when memory runs out (look at dmesg), or somebody did";
+  for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
+    if (strcmp(name, crashes[i]) == 0)
+      return "the program crashed: look at what it wrote, at dmesg and coredumpctl there";
+  return "somebody or something there ended it (a kill, a shutdown, a limit): look at that "
+         "machine's log, then run again";
 }
 
 static void signal_error(const run *r, dr_err *err) {
   char name[160];
   describe(r, name, sizeof name);
   dr__fail(err, "command.signal", "%s was ended by signal %s", name, r->how.signal);
-  if (strcmp(r->how.signal, "KILL") == 0)
-    dr__err_hint(err, "the kernel does that when memory runs out (look at dmesg), or somebody did");
+  dr__err_hint(err, "%s", signal_hint(r->how.signal));
   add_detail(r, err);
 }
 
@@ -209,7 +224,9 @@ static bool has_failed(run *r, dr_err *err) {
 
 static void fail_op(run *r, dr_err *err) {
   dr_op *op = r->op;
-  bool stopped = strcmp(err->code, "cancelled") == 0;
+  /* A command that was ended because a file here failed, and would not end, was not interrupted. */
+  bool broken = !r->cancelled && dr__exec_file_error(op) != 0;
+  bool stopped = strcmp(err->code, "cancelled") == 0 && !broken;
   if (r->spec.fail && !stopped) r->spec.fail(op, err);
   if (op->self == r) {
     dr__op_fail(op, err);

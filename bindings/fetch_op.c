@@ -64,10 +64,8 @@ static int list_there(dr_op *op, json_int_t attempt, dr_err *err);
 
 static void on_failed(dr_op *op, dr_err *err) {
   int local = dr__exec_file_error(op);
-  bool full = local == ENOSPC || local == EDQUOT;
   if (local)
-    dr__fail(err, full ? "transfer.no_space" : "fs.failed", "%.700s on this machine: %s",
-             dr__arg_string(op, "to", ""), strerror(local));
+    dr__transfer_fail_here(dr__arg_string(op, "to", ""), local, err);
   else
     dr__transfer_failed(op, err, list_there, "nothing was replaced; run again");
 }
@@ -95,16 +93,16 @@ static void on_pulse(dr_op *op, uint64_t moved, double seconds) {
 
 static json_t *after_write(dr_op *op, int status, json_t *result, dr_err *err) {
   bool full = strstr(dr__exec_text(op, 2), "No space left") != NULL;
+  int local = dr__exec_file_error(op);
   json_decref(result);
-  if (status == 0 && !dr__exec_file_error(op)) {
+  if (status == 0 && !local) {
     job *j = dr__exec_take_source(op);
     if (j)
       dr__work_start(op, act_install, after_install, j, free_job, err);
     else
       dr__err_nomem(err);
-  } else if (full) {
-    dr__fail(err, "transfer.no_space", "%.700s: the disk of this machine became full",
-             dr__arg_string(op, "to", ""));
+  } else if (local || full) {
+    dr__transfer_fail_here(dr__arg_string(op, "to", ""), local ? local : ENOSPC, err);
   } else {
     dr__transfer_explain(op, status ? status : DR_TRANSFER_SHORT, from_of(op), err);
   }
@@ -162,10 +160,13 @@ static int act_look(dr_work *w) {
   int status = found ? dr__manifest_scan(&here, j->root, NULL, &w->stop, &w->err) : DR_OK;
   if (status == DR_OK && !dr__manifest_compare(&j->plan, &j->there, found ? &here : NULL, &rules))
     status = dr__err_nomem(&w->err);
-  if (status == DR_OK && j->plan.blocked)
+  if (status == DR_OK && j->plan.blocked) {
     status = dr__fail(&w->err, "transfer.conflict",
                       "%.300s/%.300s is a folder on one side and not on the other", j->root,
                       j->plan.blocked);
+    dr__err_hint(&w->err, "nothing was replaced; move it away on this machine, or leave it out: "
+                          "exclude = { … }");
+  }
   dr__manifest_free(&here);
   bool nothing = found && j->plan.send + j->plan.adjust == 0;
   if (status == DR_OK && !nothing) {

@@ -43,8 +43,13 @@ static const char *path_of(const dr_work *w) {
 
 static int fail_file(dr_work *w, int number) {
   bool missing = number == ENOENT || number == ENOTDIR;
-  return dr__fail(&w->err, missing ? "fs.not_found" : "fs.failed", "%s: %s", path_of(w),
-                  strerror(number));
+  dr__fail(&w->err, missing ? "fs.not_found" : "fs.failed", "%s: %s", path_of(w), strerror(number));
+  dr__err_hint(&w->err, "%s",
+               missing
+                   ? "check the path: it is one of this machine, and begins where deployrun was "
+                     "started unless it is absolute"
+                   : "look at its kind, owner and mode on this machine");
+  return DR_FAILED;
 }
 
 /* Opens a file to be read; a folder is refused. Returns the descriptor, or -1 with the error

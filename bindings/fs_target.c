@@ -9,6 +9,7 @@
 #include "core/err.h"
 #include "sha256.h"
 #include "text.h"
+#include "transfer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,32 +18,56 @@
 const dr_arg dr__fs_write_args[] = {{"path", DR_ARG_STRING, DR_REQUIRED},
                                     {"text", DR_ARG_STRING, DR_REQUIRED},
                                     {"mode", DR_ARG_STRING, 0},
+                                    {"owner", DR_ARG_STRING, 0},
                                     {0}};
 
 enum { NO_CHANGE = 3, CUT_OFF = 4, TIMEOUT_SECONDS = 120 };
 
-/* $f is set before. A symbolic link is followed. The new file is written beside the old one, with
- * the old one's mode and owner unless told otherwise, made durable, and moved over it: whoever
- * reads sees the old or the new text, and a connection that is cut leaves the old one, because the
- * length is checked first. */
+/* $1 length, $2 mode or "", $3 owner or "". Standard input: the hash as a line, as arguments can be
+ * seen by others, then the text. $f is set before. A symbolic link is followed.
+ * The new file is written beside the old one, with the old one's mode and owner unless told
+ * otherwise, verified, made durable, and moved over it: whoever reads sees the old or the new text,
+ * and a connection that is cut leaves the old one. Ends as uploads do (transfer.h), but for 1, 3
+ * and 4. */
 static const char write_script[] =
-    "l=$1; m=$2\n"
+    "LC_ALL=C; export LC_ALL; l=$1; m=$2; owner=$3\n"
+    "IFS= read -r hash || exit 4\n" DR_TRANSFER_SUM DR_TRANSFER_MAY_OWN
     "[ ! -L \"$f\" ] || f=$(readlink -f -- \"$f\")\n"
+    "[ ! -d \"$f\" ] || exit 21\n"
+    "[ ! -e \"$f\" ] || [ -f \"$f\" ] || exit 24\n"
     "d=$(dirname -- \"$f\"); umask 077\n"
-    "t=$(mktemp \"$d/.deployrun.XXXXXX\") || exit 1\n"
+    "if [ -f \"$f\" ]; then\n"
+    "  o=$(stat -c %a -- \"$f\") && i=$(stat -c %u:%g -- \"$f\") || exit 1\n"
+    "  m=${m:-$o}\n"
+    "  if [ \"${o#0}\" = \"${m#0}\" ] && [ -r \"$f\" ] && sum \"$f\" && [ \"$h\" = \"$hash\" ]; "
+    "then\n"
+    "    [ -n \"$owner\" ] || exit 3\n"
+    "    chown -- \"$owner\" \"$f\" || exit 30\n"
+    "    [ \"$i\" != \"$(stat -c %u:%g -- \"$f\")\" ] || exit 3\n"
+    "    chmod \"$m\" \"$f\" || exit 30\n"
+    "    exit 0\n"
+    "  fi\n"
+    "  may_own \"${owner:-$i}\" \"$d\" || {\n"
+    "    stat -c 'the old file belongs to %U:%G' -- \"$f\" >&2\n"
+    "    exit 30\n"
+    "  }\n"
+    "  owner=${owner:-$i}\n"
+    "elif [ -n \"$owner\" ]; then may_own \"$owner\" \"$d\" || exit 30; fi\n"
+    "full() { echo \"$e\" >&2; case $e in *'No space'* | *quota*) exit 25 ;; esac; exit 1; }\n"
+    "t=$(mktemp \"$d/.deployrun.XXXXXX\" 2>&1) || { e=$t; full; }\n"
     "trap 'rm -f \"$t\"' EXIT\n"
     "trap 'exit 1' TERM HUP INT\n"
-    "cat >\"$t\" || exit 1\n"
+    "e=$(cat 2>&1 >\"$t\") || full\n"
     "[ \"$(wc -c <\"$t\")\" -eq \"$l\" ] || exit 4\n"
-    "if [ -e \"$f\" ]; then\n"
-    "  o=$(stat -c %a -- \"$f\"); [ -n \"$m\" ] || m=$o\n"
-    "  if [ \"${o#0}\" = \"${m#0}\" ] && cmp -s \"$t\" \"$f\"; then exit 3; fi\n"
-    "  chown \"$(stat -c %u:%g -- \"$f\")\" \"$t\" 2>/dev/null\n"
+    "sum \"$t\" || exit 31\n"
+    "[ \"$h\" = \"$hash\" ] || exit 28\n"
+    "if [ -n \"$owner\" ] && [ \"$owner\" != \"$(stat -c %u:%g -- \"$t\")\" ]; then\n"
+    "  chown -- \"$owner\" \"$t\" || exit 30\n"
     "fi\n"
     "chmod \"${m:-644}\" \"$t\" || exit 1\n"
     "sync \"$t\" 2>/dev/null || sync\n"
     "mv -f -- \"$t\" \"$f\" || exit 1\n"
-    "sync \"$d\" 2>/dev/null\n"
+    "sync \"$d\" 2>/dev/null || sync\n"
     "exit 0\n";
 
 static const char stat_script[] = "[ -e \"$f\" ] || [ -L \"$f\" ] || exit 3\n"
@@ -84,14 +109,15 @@ char *dr__fs_preview_write(const dr_op *op) {
   char hex[65];
   char *line = NULL;
   const json_t *text = dr__arg(op, "text");
-  const char *mode = dr__arg_string(op, "mode", NULL);
+  const char *mode = dr__arg_string(op, "mode", NULL), *owner = dr__arg_string(op, "owner", NULL);
   const char *cwd = op->target->cwd;
   const char *path = dr__arg_string(op, "path", "");
   bool relative = cwd && path[0] != '/' && path[0] != '~';
   dr__sha256_of(json_string_value(text), json_string_length(text), hex);
-  int length = asprintf(&line, "write %s%s%s (%zu bytes, sha256 %.12s…%s%s)", relative ? cwd : "",
-                        relative ? "/" : "", path, json_string_length(text), hex,
-                        mode ? ", mode " : "", mode ? mode : "");
+  int length =
+      asprintf(&line, "write %s%s%s (%zu bytes, sha256 %.12s…%s%s%s%s)", relative ? cwd : "",
+               relative ? "/" : "", path, json_string_length(text), hex, mode ? ", mode " : "",
+               mode ? mode : "", owner ? ", owner " : "", owner ? owner : "");
   return length < 0 ? NULL : line;
 }
 
@@ -103,11 +129,19 @@ json_t *dr__fs_assume_write(const dr_op *op) {
 static json_t *parse_write(dr_op *op, int status, json_t *result, dr_err *err) {
   json_decref(result);
   if (status == 0 || status == NO_CHANGE) return json_pack("{s:b}", "changed", status == 0);
-  dr__exec_failed(op, status, err);
-  dr__copy_text(err->code, sizeof err->code, "fs.failed");
-  snprintf(err->message, sizeof err->message, "%.800s could not be written%s",
-           dr__arg_string(op, "path", ""),
+  if (status != 1 && status != CUT_OFF) {
+    dr__transfer_explain(op, status, dr__arg_string(op, "path", ""), err);
+    return NULL;
+  }
+  const char *words = dr__exec_text(op, 2);
+  dr__fail(err, "fs.failed", "%.800s could not be written%s", dr__arg_string(op, "path", ""),
            status == CUT_OFF ? ": the text did not arrive whole" : "");
+  dr__err_hint(err, "%s",
+               status == CUT_OFF
+                   ? "nothing was replaced; run again"
+                   : "its folder must exist, and this user be allowed to write in it: make it, or "
+                     "use :sudo()");
+  if (*words) dr__err_detail(err, words, strlen(words));
   return NULL;
 }
 
@@ -123,17 +157,28 @@ int dr__fs_check_write(const dr_op *op, dr_err *err) {
 
 int dr__fs_start_write(dr_op *op, dr_err *err) {
   const json_t *text = dr__arg(op, "text");
-  const char *mode = dr__arg_string(op, "mode", "");
-  json_t *size = json_sprintf("%zu", json_string_length(text));
-  json_t *words = json_pack("[o, s]", size, mode);
+  char hex[65];
+  dr_text input = {0};
+  if (check_path(op, err) != DR_OK) return DR_FAILED;
+  dr__sha256_of(json_string_value(text), json_string_length(text), hex);
+  dr__text_printf(&input, "%s\n", hex);
+  dr__text_add(&input, json_string_value(text), json_string_length(text));
+  if (input.failed) {
+    dr__text_free(&input);
+    return dr__err_nomem(err);
+  }
+  json_t *words = json_pack("[o, s, s]", json_sprintf("%zu", json_string_length(text)),
+                            dr__arg_string(op, "mode", ""), dr__arg_string(op, "owner", ""));
   dr_exec_spec spec = {.command = script_command(op, write_script, words),
                        .timeout = TIMEOUT_SECONDS,
-                       .input = json_string_value(text),
-                       .input_length = json_string_length(text),
+                       .input = input.bytes,
+                       .input_length = input.length,
                        .any_status = true,
                        .quiet = true,
                        .parse = parse_write};
-  return dr__exec_op(op, &spec, err);
+  int status = dr__exec_op(op, &spec, err);
+  dr__text_free(&input);
+  return status;
 }
 
 /* ------------------------------------------------------------ target.stat */

@@ -4,6 +4,7 @@
 #include "core/err.h"
 #include "local_place.h"
 #include "sha256.h"
+#include "transfer.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,30 +17,23 @@
 
 enum { BLOCK = 128 * 1024 };
 
-static int fail_path(const char *path, int number, dr_err *err) {
-  if (number == ECANCELED) return dr__fail(err, "cancelled", "it was stopped");
-  bool full = number == ENOSPC || number == EDQUOT;
-  return dr__fail(err, full ? "transfer.no_space" : "fs.failed", "%.700s: %s", path,
-                  strerror(number));
-}
-
 int dr__local_folder_begin(const char *root, bool parents, char **staging, dr_err *err) {
   char *all = NULL;
   int failed = parents ? dr__make_folders(root) : 0;
   if (!failed && mkdir(root, 0755) != 0 && errno != EEXIST) failed = errno;
   *staging = NULL;
-  if (failed) return fail_path(root, failed, err), -1;
+  if (failed) return dr__transfer_fail_here(root, failed, err), -1;
   if (asprintf(staging, "%s/.deployrun-sync.XXXXXX", root) < 0) *staging = NULL;
   if (!*staging) return dr__err_nomem(err), -1;
   if (!mkdtemp(*staging)) {
     failed = errno;
     free(*staging);
     *staging = NULL;
-    return fail_path(root, failed, err), -1;
+    return dr__transfer_fail_here(root, failed, err), -1;
   }
   if (asprintf(&all, "%s/all", *staging) < 0) return dr__err_nomem(err), -1;
   int fd = open(all, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) fail_path(all, errno, err);
+  if (fd < 0) dr__transfer_fail_here(all, errno, err);
   free(all);
   return fd;
 }
@@ -104,7 +98,9 @@ static int split_one(const char *staging, size_t n, int all, const dr_entry *e,
   bool wrong = failed == EPIPE || (!failed && strcmp(hex, e->sha256) != 0);
   if (!failed && !wrong && (fchmod(fd, e->mode & 0777) != 0 || fsync(fd) != 0)) failed = errno;
   if (fd >= 0) close(fd);
-  int status = wrong ? fail_entry(e, err) : failed ? fail_path(path, failed, err) : DR_OK;
+  int status = wrong    ? fail_entry(e, err)
+               : failed ? dr__transfer_fail_here(path, failed, err)
+                        : DR_OK;
   free(path);
   return status;
 }
@@ -114,7 +110,7 @@ static int split(const char *staging, const dr_manifest *source, const dr_sync_p
   char *path = NULL;
   if (asprintf(&path, "%s/all", staging) < 0) return dr__err_nomem(err);
   int all = open(path, O_RDONLY | O_CLOEXEC);
-  int status = all < 0 ? fail_path(path, errno, err) : DR_OK;
+  int status = all < 0 ? dr__transfer_fail_here(path, errno, err) : DR_OK;
   free(path);
   for (size_t i = 0; status == DR_OK && i < source->count; i++)
     if (plan->here[i] == DR_CHANGE_SEND && source->entries[i].type == 'f')
@@ -155,7 +151,7 @@ int dr__local_folder_install(const char *root, const char *staging, const dr_man
   for (size_t i = 0; i < source->count; i++) {
     if (plan->here[i] == DR_CHANGE_NONE) continue;
     int failed = place_one(root, staging, i, &source->entries[i], plan->here[i]);
-    if (failed) return fail_path(source->entries[i].path, failed, err);
+    if (failed) return dr__transfer_fail_here(source->entries[i].path, failed, err);
   }
   dr__sync_folder(root);
   return DR_OK;

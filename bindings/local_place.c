@@ -3,6 +3,7 @@
 
 #include "core/err.h"
 #include "fs.h"
+#include "transfer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,20 +47,12 @@ void dr__local_place_free(dr_local_place *place) {
   *place = (dr_local_place){0};
 }
 
-static int fail_path(const char *path, int number, dr_err *err) {
-  dr__fail(err, "fs.failed", "%.700s: %s", path, strerror(number));
-  if (number == EACCES || number == EPERM || number == EROFS)
-    dr__err_hint(err, "look at the owner and mode of it and its folder on this machine");
-  if (number == ENOENT) dr__err_hint(err, "make its folder first, or say parents = true");
-  return DR_FAILED;
-}
-
 /* Splits the path into folder and name, and names the partial file. */
 static int name_parts(dr_local_place *place, const char *sha256, dr_err *err) {
   const char *slash = strrchr(place->path, '/');
   const char *name = slash ? slash + 1 : place->path;
   size_t before = slash ? (size_t)(slash - place->path) : 0;
-  if (*name == '\0') return fail_path(place->path, EISDIR, err);
+  if (*name == '\0') return dr__transfer_fail_here(place->path, EISDIR, err);
   place->folder = !slash ? strdup(".") : before == 0 ? strdup("/") : strndup(place->path, before);
   if (!place->folder || asprintf(&place->part, "%s/.%.*s.deployrun-%.12s.part", place->folder,
                                  LONGEST_NAME, name, sha256) < 0) {
@@ -80,11 +73,12 @@ int dr__local_place_find(dr_local_place *place, const char *path, const char *sh
   if (!place->path) return dr__err_nomem(err);
   if (name_parts(place, sha256, err) != DR_OK) return DR_FAILED;
   int failed = parents ? dr__make_folders(place->folder) : 0;
-  if (failed) return fail_path(place->folder, failed, err);
-  if (access(place->folder, W_OK | X_OK) != 0) return fail_path(place->folder, errno, err);
+  if (failed) return dr__transfer_fail_here(place->folder, failed, err);
+  if (access(place->folder, W_OK | X_OK) != 0)
+    return dr__transfer_fail_here(place->folder, errno, err);
   if (lstat(place->path, &info) != 0) return DR_OK;
   if (!S_ISREG(info.st_mode))
-    return fail_path(place->path, S_ISDIR(info.st_mode) ? EISDIR : EINVAL, err);
+    return dr__transfer_fail_here(place->path, S_ISDIR(info.st_mode) ? EISDIR : EINVAL, err);
   place->found = true;
   place->mode = info.st_mode & 07777;
   return DR_OK;
@@ -130,16 +124,11 @@ int dr__local_place_open(const dr_local_place *place) {
   return open(place->part, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
-static int fail_install(const dr_local_place *place, int number, dr_err *err) {
-  if (number == ECANCELED) return dr__fail(err, "cancelled", "it was stopped");
-  return fail_path(place->path, number, err);
-}
-
 int dr__local_place_install(const dr_local_place *place, const char *sha256, unsigned mode,
                             const atomic_bool *stop, dr_err *err) {
   char hex[65];
   int fd = open(place->part, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return fail_install(place, errno, err);
+  if (fd < 0) return dr__transfer_fail_here(place->path, errno, err);
   int failed = dr__fs_hash(fd, stop, hex);
   if (!failed && strcmp(hex, sha256) != 0) {
     close(fd);
@@ -153,7 +142,7 @@ int dr__local_place_install(const dr_local_place *place, const char *sha256, uns
   if (!failed && (fchmod(fd, mode) != 0 || fsync(fd) != 0)) failed = errno;
   close(fd);
   if (!failed && rename(place->part, place->path) != 0) failed = errno;
-  if (failed) return fail_install(place, failed, err);
+  if (failed) return dr__transfer_fail_here(place->path, failed, err);
   dr__sync_folder(place->folder);
   return DR_OK;
 }

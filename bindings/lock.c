@@ -115,6 +115,8 @@ static void acquire_error(lock *l, dr_err *err) {
   if (l->timed_out) {
     dr__fail(err, "lock.timeout", "the lock \"%s\" on %s was not answered within %d s", l->name,
              machine, ACQUIRE_MS / 1000);
+    dr__err_hint(err, "the machine or the way to it hangs: look at its load and at /tmp there "
+                      "(df, mount), then run again");
   } else if (l->ending) {
     dr__fail(err, "cancelled", "it was stopped");
   } else if (l->how.err.code[0]) {

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 void dr__manifest_free(dr_manifest *manifest) {
   for (size_t i = 0; i < manifest->count; i++) {
@@ -17,6 +18,7 @@ void dr__manifest_free(dr_manifest *manifest) {
     free(manifest->entries[i].link);
   }
   free(manifest->entries);
+  free(manifest->user);
   *manifest = (dr_manifest){.available = -1};
 }
 
@@ -147,12 +149,18 @@ static bool read_record(dr_manifest *m, const char *record, dr_entry **out) {
   const char *at = record;
   *out = NULL;
   if (!take_word(&at, mode, sizeof mode) || !take_word(&at, size, sizeof size) ||
-      !take_word(&at, read.ids, sizeof read.ids) || !take_owner(&at, read.owner, sizeof read.owner))
+      !take_word(&at, read.ids, sizeof read.ids) ||
+      read.ids[strspn(read.ids, "0123456789:")] != '\0' ||
+      !take_owner(&at, read.owner, sizeof read.owner))
     return false;
-  if (strcmp(at, ".") == 0) return true;
-  if (strncmp(at, "./", 2) != 0 || !is_inside(at + 2)) return false;
   unsigned long bits = strtoul(mode, &end, 16);
   if (*end) return false;
+  if (strcmp(at, ".") == 0) {
+    const char *group = strchr(read.ids, ':');
+    if ((bits & S_ISGID) && group) dr__copy_text(m->group, sizeof m->group, group + 1);
+    return true;
+  }
+  if (strncmp(at, "./", 2) != 0 || !is_inside(at + 2)) return false;
   long long bytes = strtoll(size, &end, 10);
   if (*end || bytes < 0) return false;
   dr_entry *e = *out = dr__manifest_add(m, at + 2, strlen(at + 2));
@@ -171,23 +179,48 @@ static bool has_twins(const dr_manifest *m) {
   return false;
 }
 
-/* Records end with a zero byte; a link's is followed by what it says; "end" is the last. */
-bool dr__manifest_read(dr_manifest *out, const char *bytes, size_t length) {
-  static const char available[] = "available ";
-  *out = (dr_manifest){.available = -1};
-  bool ended = false;
-  for (size_t at = 0; at < length && !ended;) {
+/* What is behind a word at the beginning of a record, or NULL. */
+static const char *behind(const char *record, const char *word) {
+  size_t length = strlen(word);
+  return strncmp(record, word, length) == 0 ? record + length : NULL;
+}
+
+/* Reads a record about the whole: the room, the user, a folder that is closed. False when it is
+ * none of these; *failed when memory is short. */
+static bool read_remark(dr_manifest *m, dr_manifest *closed, const char *record, bool *failed) {
+  const char *rest;
+  if ((rest = behind(record, "available "))) {
+    long long kilobytes = strtoll(rest, NULL, 10);
+    if (kilobytes > 0 && kilobytes < INT64_MAX / 1024) m->available = kilobytes * 1024;
+  } else if ((rest = behind(record, "user "))) {
+    free(m->user);
+    m->user = strdup(rest);
+    *failed = *failed || !m->user;
+  } else if ((rest = behind(record, "closed ./"))) {
+    *failed = *failed || !dr__manifest_add(closed, rest, strlen(rest));
+  } else {
+    return false;
+  }
+  return true;
+}
+
+static void mark_closed(dr_manifest *m, const dr_manifest *closed) {
+  for (size_t i = 0; i < closed->count; i++) {
+    dr_entry *e = dr__manifest_find(m, closed->entries[i].path);
+    if (e) e->closed = true;
+  }
+}
+
+/* Reads records up to "end". False when that does not come, or one is odd. */
+static bool read_records(dr_manifest *out, dr_manifest *closed, const char *bytes, size_t length) {
+  bool failed = false;
+  for (size_t at = 0; at < length && !failed;) {
     const char *record = bytes + at;
     size_t size = strnlen(record, length - at);
     if (size == length - at) return false;
     at += size + 1;
-    ended = strcmp(record, "end") == 0;
-    if (ended) break;
-    if (strncmp(record, available, sizeof available - 1) == 0) {
-      long long kilobytes = strtoll(record + sizeof available - 1, NULL, 10);
-      if (kilobytes > 0 && kilobytes < INT64_MAX / 1024) out->available = kilobytes * 1024;
-      continue;
-    }
+    if (strcmp(record, "end") == 0) return true;
+    if (read_remark(out, closed, record, &failed)) continue;
     dr_entry *e;
     if (!read_record(out, record, &e)) return false;
     if (!e || e->type != 'l') continue;
@@ -195,8 +228,19 @@ bool dr__manifest_read(dr_manifest *out, const char *bytes, size_t length) {
     if (size == length - at || !(e->link = strndup(bytes + at, size))) return false;
     at += size + 1;
   }
+  return false;
+}
+
+/* Records end with a zero byte; a link's is followed by what it says; "end" is the last. */
+bool dr__manifest_read(dr_manifest *out, const char *bytes, size_t length) {
+  dr_manifest closed = {0};
+  *out = (dr_manifest){.available = -1};
+  bool ended = read_records(out, &closed, bytes, length);
   dr__manifest_sort(out);
-  return ended && !has_twins(out);
+  bool read = ended && !has_twins(out);
+  if (read) mark_closed(out, &closed);
+  dr__manifest_free(&closed);
+  return read;
 }
 
 /* ------------------------------------------------------------ digest */
@@ -255,6 +299,53 @@ static bool is_adjusted(const dr_entry *e, const dr_entry *there, const dr_sync_
   return !rules->owner || dr__transfer_owned(&facts, rules->owner);
 }
 
+/* True when the number is among those of the text, which are parted by spaces. */
+static bool has_number(const char *text, const char *number) {
+  size_t length = strlen(number);
+  for (const char *at = text; *at; at += strcspn(at, " ")) {
+    at += strspn(at, " ");
+    if (strcspn(at, " ") == length && strncmp(at, number, length) == 0) return true;
+  }
+  return false;
+}
+
+static bool is_root(const dr_manifest *there) {
+  return strncmp(there->user, "0:", 2) == 0;
+}
+
+/* The group of something that belongs to the target's user, or NULL: it is somebody else's. */
+static const char *group_of_mine(const dr_manifest *there, const dr_entry *old) {
+  size_t user = strcspn(there->user, ":") + 1;
+  return strncmp(old->ids, there->user, user) == 0 ? old->ids + user : NULL;
+}
+
+/* True when a new file in the target's folder belongs to those that the old one does. */
+static bool is_ours(const dr_manifest *there, const dr_entry *old) {
+  const char *group = group_of_mine(there, old), *mine = strchr(there->user, ':');
+  if (!group || !mine) return false;
+  if (there->group[0]) return strcmp(group, there->group) == 0;
+  size_t length = strcspn(++mine, " ");
+  return strlen(group) == length && strncmp(group, mine, length) == 0;
+}
+
+/* True when the target's user can give a new file the owner and group of the old one: root, and
+ * one of the group. */
+static bool can_own(const dr_manifest *there, const dr_entry *old) {
+  const char *group = group_of_mine(there, old);
+  return is_root(there) || (group && has_number(there->user + strcspn(there->user, " "), group));
+}
+
+/* Whose a file is stays as it was, unless the rules say otherwise. */
+static void judge_owner(dr_sync_plan *plan, size_t i, const dr_manifest *there, const dr_entry *old,
+                        const dr_sync_rules *rules) {
+  if (!old || !there->user || plan->here[i] == DR_CHANGE_NONE || plan->clear[i]) return;
+  bool replaced = plan->here[i] == DR_CHANGE_SEND && old->type != 'd';
+  bool mine = is_root(there) || group_of_mine(there, old);
+  plan->own[i] = replaced && !rules->owner && !is_ours(there, old);
+  bool refused = plan->own[i] ? !can_own(there, old) : !replaced && !mine;
+  if (refused && !plan->foreign) plan->foreign = old;
+}
+
 static void judge(dr_sync_plan *plan, const dr_manifest *here, size_t i, const dr_entry *there,
                   const dr_sync_rules *rules) {
   const dr_entry *e = &here->entries[i];
@@ -285,6 +376,28 @@ static void judge_rest(dr_sync_plan *plan, const dr_manifest *here, const dr_man
   }
 }
 
+/* The folder of the target that a path is in, or NULL. */
+static const dr_entry *folder_of(const dr_manifest *there, const char *path) {
+  const char *slash = strrchr(path, '/');
+  char *folder = slash ? strndup(path, (size_t)(slash - path)) : NULL;
+  const dr_entry *e = folder ? dr__manifest_find(there, folder) : NULL;
+  free(folder);
+  return e;
+}
+
+/* Nothing is sent where a folder may not be changed: that would be found in the middle. */
+static void judge_folders(dr_sync_plan *plan, const dr_manifest *here, const dr_manifest *there) {
+  for (size_t i = 0; !plan->closed && i < here->count; i++) {
+    if (plan->here[i] != DR_CHANGE_SEND) continue;
+    const dr_entry *folder = folder_of(there, here->entries[i].path);
+    if (folder && folder->closed) plan->closed = folder;
+  }
+  for (size_t i = 0; !plan->closed && i < there->count; i++) {
+    const dr_entry *folder = plan->gone[i] ? folder_of(there, there->entries[i].path) : NULL;
+    if (folder && folder->closed) plan->closed = folder;
+  }
+}
+
 bool dr__manifest_compare(dr_sync_plan *out, const dr_manifest *here, const dr_manifest *there,
                           const dr_sync_rules *rules) {
   *out = (dr_sync_plan){0};
@@ -293,11 +406,17 @@ bool dr__manifest_compare(dr_sync_plan *out, const dr_manifest *here, const dr_m
   out->clear = calloc(here->count + 1, sizeof *out->clear);
   out->gone = calloc(rest + 1, sizeof *out->gone);
   out->have = calloc(here->count + 1, sizeof *out->have);
+  out->own = calloc(here->count + 1, sizeof *out->own);
   out->remode = calloc(here->count + 1, sizeof *out->remode);
-  if (!out->here || !out->clear || !out->gone || !out->have || !out->remode) return false;
-  for (size_t i = 0; i < here->count; i++)
-    judge(out, here, i, there ? dr__manifest_find(there, here->entries[i].path) : NULL, rules);
+  if (!out->here || !out->clear || !out->gone || !out->have || !out->own || !out->remode)
+    return false;
+  for (size_t i = 0; i < here->count; i++) {
+    const dr_entry *old = there ? dr__manifest_find(there, here->entries[i].path) : NULL;
+    judge(out, here, i, old, rules);
+    judge_owner(out, i, there, old, rules);
+  }
   if (there) judge_rest(out, here, there, rules);
+  if (there) judge_folders(out, here, there);
   return true;
 }
 
@@ -306,6 +425,7 @@ void dr__sync_plan_free(dr_sync_plan *plan) {
   free(plan->clear);
   free(plan->gone);
   free(plan->have);
+  free(plan->own);
   free(plan->remode);
   *plan = (dr_sync_plan){0};
 }

@@ -17,6 +17,7 @@ typedef struct dr_entry {
   char *link;      /* what a link says; owned */
   char ids[48];    /* "1000:1000"; of a target's */
   char owner[160]; /* "app:app" */
+  bool closed;     /* a folder of a target in which its user may change nothing */
 } dr_entry;
 
 typedef struct dr_manifest {
@@ -24,6 +25,8 @@ typedef struct dr_manifest {
   size_t count;
   size_t room;
   int64_t available; /* bytes left on a target's disk, -1: not known */
+  char *user;        /* of a target's: "1000:1000 1000 27", its user and all their groups; owned */
+  char group[24];    /* of a target's: the group of new files in it, "" when that of the user */
 } dr_manifest;
 
 void dr__manifest_free(dr_manifest *manifest);
@@ -73,12 +76,17 @@ typedef struct dr_sync_plan {
   bool *clear;   /* for each entry of the source: what is there is of another kind and goes first */
   bool *gone;    /* for each entry of the target: to be removed */
   int64_t *have; /* for each entry of the source: bytes that a sync which was cut off left there */
+  bool *own;     /* for each entry of the source: keeps the owner and group of what is there */
   bool *remode;  /* for each entry of the source: what it left has not its mode yet */
   size_t send, adjust, remove;
-  int64_t bytes;       /* of the files to be sent */
-  int64_t kept;        /* of these are there already */
-  int64_t twice;       /* of these are on the disk twice for a moment */
-  const char *blocked; /* a path of another kind, where nothing may be removed; or NULL */
+  int64_t bytes;           /* of the files to be sent */
+  int64_t kept;            /* of these are there already */
+  int64_t twice;           /* of these are on the disk twice for a moment */
+  const char *blocked;     /* a path of another kind, where nothing may be removed; or NULL */
+  const dr_entry *foreign; /* of the target: somebody else's, and to be replaced or adjusted by a
+                              user who cannot keep it theirs; or NULL */
+  const dr_entry *closed;  /* a folder of the target whose user may not change what is in it; or
+                              NULL */
 } dr_sync_plan;
 
 /* Compares. False when memory is short. `there` may be NULL: nothing is there. */

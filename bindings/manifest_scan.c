@@ -27,7 +27,10 @@ typedef struct scan {
 
 static int fail_entry(scan *s, int number) {
   if (number == ECANCELED) return dr__fail(s->err, "cancelled", "it was stopped");
-  return dr__fail(s->err, "fs.failed", "%.700s: %s", s->path, strerror(number));
+  dr__fail(s->err, "fs.failed", "%.700s: %s", s->path, strerror(number));
+  dr__err_hint(s->err, "look at its owner and mode on this machine, or leave it out: exclude = "
+                       "{ … }");
+  return DR_FAILED;
 }
 
 static int hash_entry(scan *s, int folder, const char *name, dr_entry *e) {
@@ -102,6 +105,14 @@ static int scan_folder(scan *s, int fd, int depth) {
   return status;
 }
 
+static int fail_root(const char *root, int number, dr_err *err) {
+  dr__fail(err, number == ENOENT ? "fs.not_found" : "fs.failed", "%.700s: %s", root,
+           strerror(number));
+  dr__err_hint(err, "check the path: it is a folder of this machine, and begins where deployrun "
+                    "was started unless it is absolute");
+  return DR_FAILED;
+}
+
 int dr__manifest_scan(dr_manifest *out, const char *root, const json_t *exclude,
                       const atomic_bool *stop, dr_err *err) {
   *out = (dr_manifest){.available = -1};
@@ -109,9 +120,7 @@ int dr__manifest_scan(dr_manifest *out, const char *root, const json_t *exclude,
   if (!s) return dr__err_nomem(err);
   *s = (scan){.out = out, .exclude = exclude, .stop = stop, .err = err};
   int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  int status = fd >= 0 ? scan_folder(s, fd, 0)
-                       : dr__fail(err, errno == ENOENT ? "fs.not_found" : "fs.failed", "%.700s: %s",
-                                  root, strerror(errno));
+  int status = fd >= 0 ? scan_folder(s, fd, 0) : fail_root(root, errno, err);
   dr__manifest_sort(out);
   free(s);
   return status;

@@ -81,6 +81,26 @@ static void add_folders(dr_text *out, const dr_manifest *here, const dr_sync_pla
   }
 }
 
+/* A new file is given to those whose the old one was while nobody sees it yet. */
+static void add_owners(dr_text *out, const dr_manifest *here, const dr_manifest *there,
+                       const dr_sync_plan *plan) {
+  static const char tail[] = " || exit 30";
+  batch b = {.out = out};
+  const char *last = "";
+  for (size_t i = 0; i < here->count; i++) {
+    const char *path = here->entries[i].path;
+    const dr_entry *old = there && plan->own[i] ? dr__manifest_find(there, path) : NULL;
+    if (!old) continue;
+    if (b.names == NAMES_A_LINE || strcmp(last, old->ids) != 0) end_batch(&b, tail);
+    if (b.names == 0) dr__text_printf(out, "chown -h %s", old->ids);
+    dr__text_puts(out, " \"$s\"/new/");
+    add_path(out, path);
+    b.names++;
+    last = old->ids;
+  }
+  end_batch(&b, tail);
+}
+
 static size_t folder_length(const char *path) {
   const char *slash = strrchr(path, '/');
   return slash ? (size_t)(slash - path) : 0;
@@ -121,8 +141,10 @@ static void add_adjustments(dr_text *out, const dr_manifest *here, const dr_sync
   for (size_t i = here->count; i-- > 0;) {
     const dr_entry *e = &here->entries[i];
     bool folder = e->type == 'd' && plan->here[i] == DR_CHANGE_SEND;
-    if (!folder && !plan->remode[i] && plan->here[i] != DR_CHANGE_ADJUST) continue;
-    if (rules->owner && !plan->remode[i]) {
+    /* A change of the owner takes such bits away. */
+    bool remode = plan->remode[i] || (plan->own[i] && (dr__sync_mode(e, rules) & 07000));
+    if (!folder && !remode && plan->here[i] != DR_CHANGE_ADJUST) continue;
+    if (rules->owner && !remode) {
       char *owner = dr__folder_quote(rules->owner);
       dr__text_printf(out, "chown -h %s ", owner ? owner : "");
       add_path(out, e->path);
@@ -140,6 +162,7 @@ char *dr__sync_install_script(const dr_manifest *here, const dr_manifest *there,
                               const dr_sync_plan *plan, const dr_sync_rules *rules) {
   dr_text out = {0};
   dr__text_puts(&out, "");
+  add_owners(&out, here, there, plan);
   add_removals(&out, here, there, plan, true);
   add_folders(&out, here, plan);
   add_moves(&out, here, plan);

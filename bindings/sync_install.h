@@ -6,9 +6,10 @@
 #include "manifest.h"
 #include "tar.h"
 
-/* The script: folders first, then files and links (moved, so that whoever reads sees the old or the
- * new one), then modes and owners, then what goes. It runs in the destination with $s as the place
- * of the new files, and names nothing outside of it. malloc'd; NULL when memory is short. */
+/* The script: the owners of what is replaced, then folders, then files and links (moved, so that
+ * whoever reads sees the old or the new one), then modes and owners, then what goes. It runs in the
+ * destination with $s as the place of the new files, and names nothing outside of it. malloc'd;
+ * NULL when memory is short. */
 char *dr__sync_install_script(const dr_manifest *here, const dr_manifest *there,
                               const dr_sync_plan *plan, const dr_sync_rules *rules);
 

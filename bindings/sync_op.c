@@ -231,6 +231,29 @@ static void free_listing(listing *l) {
 static int act_on_plan(dr_op *op, const dr_manifest *here, const listing *target,
                        dr_sync_plan *plan, json_int_t attempt, json_t **done, dr_err *err);
 
+/* Nothing is sent where it is known that not all of it could be put in its place. */
+static int fail_refused(const dr_op *op, const dr_sync_plan *plan, dr_err *err) {
+  const char *to = to_of(op);
+  if (plan->blocked) {
+    dr__fail(err, "transfer.conflict", "%.300s/%.300s is a folder on one side and not on the other",
+             to, plan->blocked);
+    dr__err_hint(err, "remove it there first, or say delete = true");
+  } else if (plan->closed) {
+    dr__fail(err, "transfer.denied",
+             "%.300s/%.300s may not be written to by this user (mode %o, %s), and what is in it "
+             "differs",
+             to, plan->closed->path, plan->closed->mode, plan->closed->owner);
+    dr__err_hint(err, "nothing was sent; chmod u+w that folder first, or use :sudo()");
+  } else {
+    dr__fail(err, "transfer.denied",
+             "%.300s/%.300s belongs to %s, and this user cannot keep it theirs", to,
+             plan->foreign->path, plan->foreign->owner);
+    dr__err_hint(err, "nothing was sent; use :sudo(), or say owner = with this target's user: a "
+                      "new file would belong to somebody else than before");
+  }
+  return DR_FAILED;
+}
+
 /* Both sides are known (the target's folder may not exist: NULL): what differs? *done is the op's
  * result when that was all. */
 static int compare(dr_op *op, const listing *target, json_int_t attempt, json_t **done,
@@ -242,11 +265,8 @@ static int compare(dr_op *op, const listing *target, json_int_t attempt, json_t 
   int status = DR_OK;
   if (!here || !dr__manifest_compare(&plan, here, there, &rules)) {
     status = dr__err_nomem(err);
-  } else if (plan.blocked) {
-    dr__fail(err, "transfer.conflict", "%.300s/%.300s is a folder on one side and not on the other",
-             to_of(op), plan.blocked);
-    dr__err_hint(err, "remove it there first, or say delete = true");
-    status = DR_FAILED;
+  } else if (plan.blocked || plan.foreign || plan.closed) {
+    status = fail_refused(op, &plan, err);
   } else {
     if (target) dr__sync_left_apply(&target->left, &plan, here, &rules);
     status = act_on_plan(op, here, target, &plan, attempt, done, err);
@@ -317,9 +337,11 @@ static json_t *after_list(dr_op *op, int status, json_t *result, dr_err *err) {
 
 static int list_there(dr_op *op, json_int_t attempt, dr_err *err) {
   char key[13];
+  bool acts = op->spec->start == dr__sync_start;
   dr__sync_left_key(dr__arg_string(op, "from", ""), key);
   json_t *words =
-      json_pack("[s, s, s]", dr__arg_boolean(op, "parents", false) ? "yes" : "no", "no", key);
+      json_pack("[s, s, s, s]", dr__arg_boolean(op, "parents", false) ? "yes" : "no", "no", key,
+                acts ? dr__arg_string(op, "owner", "") : ""); /* trying it changes something */
   dr_exec_spec spec = dr__transfer_ask(dr__fs_script(to_of(op), dr__sync_list, words), attempt);
   spec.keep = DR_TRANSFER_LIST;
   spec.parse = after_list;

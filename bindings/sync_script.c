@@ -39,9 +39,10 @@
   "  done\n"                                                                                       \
   "}\n"
 
-/* $1 "yes": missing folders will be made; $2 "yes": only looked at; $3 see dr__sync_left_key(). */
+/* $1 "yes": missing folders will be made; $2 "yes": only looked at; $3 see dr__sync_left_key(); $4
+ * the owner that all of it will get, or "". */
 const char dr__sync_list[] =
-    "LC_ALL=C; export LC_ALL; parents=$1; look=$2; key=$3\n" SHOW LEFT
+    "LC_ALL=C; export LC_ALL; parents=$1; look=$2; key=$3; owner=$4\n" SHOW LEFT DR_TRANSFER_MAY_OWN
     "if [ ! -e \"$f\" ] && [ ! -L \"$f\" ]; then\n"
     "  [ \"$look\" != yes ] || exit 32\n"
     "  p=$f first=yes\n"
@@ -52,11 +53,13 @@ const char dr__sync_list[] =
     "    first=no\n"
     "  done\n"
     "  [ -w \"$p\" ] || exit 23\n"
+    "  [ -z \"$owner\" ] || may_own \"$owner\" \"$p\" || exit 30\n"
     "  exit 40\n"
     "fi\n"
     "[ -d \"$f\" ] || exit 33\n"
     "cd \"$f\" || exit 23\n"
     "[ \"$look\" = yes ] || [ -w . ] || exit 23\n"
+    "[ -z \"$owner\" ] || may_own \"$owner\" . || exit 30\n"
     "[ -z \"$key\" ] || left\n"
     "ours='-path ./.deployrun-sync.* -prune -o'; set -f\n"
     "show . $ours ! -type l || exit 23\n"
@@ -64,6 +67,10 @@ const char dr__sync_list[] =
     "  printf \"%s %s\\\\0\" \"$(stat -c \"%f 0 %u:%g %U:%G\" \"$p\")\" \"$p\"\n"
     "  t=$(readlink \"$p\"; echo x); printf \"%s\\\\0\" \"${t%?x}\"\n"
     "done' sh {} + || exit 23\n"
+    "find . $ours -type d ! -name . -exec sh -c 'for p do\n"
+    "  [ -w \"$p\" ] && [ -x \"$p\" ] || printf \"closed %s\\0\" \"$p\"\n"
+    "done' sh {} + || exit 23\n"
+    "printf 'user %s %s\\0' \"$(id -u):$(id -g)\" \"$(id -G)\"\n"
     "set -- $(df -Pk . 2>/dev/null | tail -n 1)\n"
     "printf 'available %s\\0end\\0' \"${4:-0}\"\n";
 
@@ -75,6 +82,9 @@ const char dr__sync_hash[] = "LC_ALL=C; export LC_ALL\n" HASH_NAMES "cd \"$f\" |
  * left, to be gone on with, or "". Standard input is a tar archive: `names` and `sums` of the files
  * in new/, what is to be added to some of them in rest/, and `install`, which puts them in their
  * places once they are verified.
+ *
+ * A file is as old as its installation, not as the file here: what tells by size and time whether a
+ * file is new (Python's bytecode, a server's ETag) sees each that was replaced.
  *
  * What is left is taken by renaming it into a folder of our own, so that nobody else goes on with
  * it too. It stays when the archive does not arrive whole, and only then. */
@@ -102,7 +112,7 @@ const char dr__sync_receive[] =
     "fi\n"
     "find . -maxdepth 1 -name '.deployrun-sync.*' -mmin +1440 -exec rm -rf {} + 2>/dev/null\n"
     "keep=yes\n"
-    "e=$(tar -x -o -p -f - -C \"$s\" 2>&1) || {\n"
+    "e=$(tar -x -o -p -m -f - -C \"$s\" 2>&1) || {\n"
     "  [ $? -le 128 ] || exit 27\n"
     "  echo \"$e\" >&2\n"
     "  case $e in\n"
@@ -120,8 +130,9 @@ const char dr__sync_receive[] =
     "fi\n"
     "if [ -n \"$owner\" ] && [ -d \"$s/new\" ]; then chown -hR \"$owner\" \"$s/new\" || exit 30; "
     "fi\n"
+    "[ ! -d \"$s/new\" ] || find \"$s/new\" -type f -exec touch {} +\n"
     "sync -f \"$s\" 2>/dev/null || sync\n"
     "umask 022\n"
-    "sh -e \"$s/install\" || exit 35\n"
+    "sh -e \"$s/install\" || { [ $? -ne 30 ] || exit 30; exit 35; }\n"
     "sync -f . 2>/dev/null || sync\n"
     "exit 0\n";

@@ -5,6 +5,7 @@
 #include "core/err.h"
 #include "ops/binding.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -75,10 +76,10 @@ static const struct meaning {
      "run again; if it stays, look at the disk and the memory of both machines"},
     {DR_TRANSFER_MOVED_ON, "transfer.busy",
      "is being uploaded by somebody else: the partial file changes",
-     "take a lock first: target:lock(\"deploy\")"},
-    {DR_TRANSFER_OWNER, "transfer.denied", "cannot be given its owner and mode",
-     "use :sudo(), or say owner = with the user of this target: a new file takes the place of the "
-     "old one, and would belong to somebody else than before"},
+     "run again when that has ended, or take a lock first: target:lock(\"deploy\")"},
+    {DR_TRANSFER_OWNER, "transfer.denied", "cannot be given its owner and group by this user",
+     "nothing was replaced; use :sudo(), or say owner = with this target's user: a new file takes "
+     "the place of the old one, and would belong to somebody else than before"},
     {DR_TRANSFER_NO_SUM, "transfer.no_sha256",
      "cannot be verified: there is neither openssl nor sha256sum",
      "install coreutils, busybox or openssl there"},
@@ -104,6 +105,31 @@ void dr__transfer_explain(const dr_op *op, int status, const char *path, dr_err 
     return;
   }
   dr__exec_failed(op, status, err);
+}
+
+static const char *hint_here(int number) {
+  switch (number) {
+  case ENOSPC:
+  case EDQUOT: return "the old file is whole; make room on this machine (df -h), then run again";
+  case EACCES:
+  case EPERM:
+  case EROFS: return "look at the owner and mode of it and its folder on this machine";
+  case ENOENT: return "make its folder first, or say parents = true";
+  case EISDIR:
+    return "a folder is in the way on this machine: name the file in it, or end the path with /";
+  case ENOTDIR:
+  case EEXIST: return "a file is in the way on this machine: move it away, or choose another path";
+  default: return "look at the path and its disk on this machine (dmesg, df -h), then run again";
+  }
+}
+
+int dr__transfer_fail_here(const char *path, int number, dr_err *err) {
+  bool full = number == ENOSPC || number == EDQUOT;
+  if (number == ECANCELED) return dr__fail(err, "cancelled", "it was stopped");
+  dr__fail(err, full ? "transfer.no_space" : "fs.failed", "%.700s on this machine: %s", path,
+           strerror(number));
+  dr__err_hint(err, "%s", hint_here(number));
+  return DR_FAILED;
 }
 
 /* ------------------------------------------------------------ table */

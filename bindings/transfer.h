@@ -79,6 +79,18 @@ extern const char dr__transfer_probe[], dr__transfer_store[], dr__transfer_adjus
   "  [ ${#h} -eq 64 ]\n"                                                                           \
   "}\n"
 
+/* The shell function `may_own OWNER FOLDER`: true when this user can give a new file in the folder
+ * to that owner and group. It is tried, as groups, containers and setgid folders make any rule
+ * wrong. */
+#define DR_TRANSFER_MAY_OWN                                                                        \
+  "may_own() {\n"                                                                                  \
+  "  [ \"$1\" != \"$(id -u):$(id -g)\" ] || return 0\n"                                            \
+  "  q=$(mktemp \"$2/.deployrun.XXXXXX\") || return 0\n"                                           \
+  "  owned=0; chown -- \"$1\" \"$q\" || owned=1\n"                                                 \
+  "  rm -f -- \"$q\"\n"                                                                            \
+  "  return $owned\n"                                                                              \
+  "}\n"
+
 /* sync_script.c: the same for folders. dr__sync_hash reads names from standard input. */
 extern const char dr__sync_list[], dr__sync_hash[], dr__sync_receive[];
 
@@ -121,6 +133,10 @@ void dr__transfer_tell_done(dr_op *op, const char *verb, const char *what, uint6
 
 /* Fills err with what a script's exit status means for the path. */
 void dr__transfer_explain(const dr_op *op, int status, const char *path, dr_err *err);
+
+/* Fills err for a path of this machine that could not be read or written; nothing was replaced.
+ * Returns DR_FAILED. Any thread. */
+int dr__transfer_fail_here(const char *path, int number, dr_err *err);
 
 double dr__transfer_seconds(const dr_op *op);
 

@@ -76,10 +76,7 @@ static void fail_local(const dr_op *op, int number, dr_err *err) {
   const char *part = json_string_value(json_object_get(dr__exec_carry(op), "part"));
   bool full = number == ENOSPC || number == EDQUOT;
   if (full && part) unlink(part);
-  dr__fail(err, full ? "transfer.no_space" : "fs.failed", "%.700s on this machine: %s",
-           dr__arg_string(op, "to", ""), strerror(number));
-  if (full)
-    dr__err_hint(err, "the old file is whole; make room on this machine (df -h), then run again");
+  dr__transfer_fail_here(dr__arg_string(op, "to", ""), number, err);
 }
 
 static void on_failed(dr_op *op, dr_err *err) {
@@ -159,7 +156,7 @@ static json_t *after_give(dr_op *op, int status, json_t *result, dr_err *err) {
 
 static int receive(dr_op *op, const job *j, int64_t have, dr_err *err) {
   int fd = dr__local_place_open(&j->place);
-  if (fd < 0) return dr__fail(err, "fs.failed", "%.700s: %s", j->place.part, strerror(errno));
+  if (fd < 0) return dr__transfer_fail_here(j->place.part, errno, err);
   dr_exec_files *files = dr__exec_files_new(-1, fd);
   if (!files) return dr__err_nomem(err);
   lseek(fd, 0, SEEK_END); /* from where what is added is counted */
@@ -191,7 +188,7 @@ static int act_look(dr_work *w) {
   if (j->place.found && !j->given_mode) j->mode = j->place.mode;
   bool adjusted = same && j->mode != j->place.mode;
   if (adjusted && chmod(j->place.path, j->mode) != 0)
-    return dr__fail(&w->err, "fs.failed", "%.700s: %s", j->place.path, strerror(errno));
+    return dr__transfer_fail_here(j->place.path, errno, &w->err);
   w->result =
       json_pack("{s:b, s:b, s:I}", "same", same, "adjusted", adjusted, "have", (json_int_t)have);
   return w->result ? DR_OK : dr__err_nomem(&w->err);

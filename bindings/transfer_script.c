@@ -6,6 +6,11 @@
  * with. It is moved over the destination when all of it has arrived, its hash is right, its mode
  * and owner are set, and it is on the disk. POSIX sh; the programs are those of coreutils or
  * busybox.
+ *
+ * Only one writes to that file: who has a lock on it, which goes with the last process that has it
+ * open. Another upload of the same file at the same time, or one whose predecessor hangs in a
+ * connection that went dark, goes on with a copy of what is there. Where there is no flock, each
+ * has a copy.
  */
 #include "transfer.h"
 
@@ -28,10 +33,11 @@
   "s=$(stat -c '%a %u:%g %U:%G' -- \"$f\") || exit 23\n"                                           \
   "m=${s%% *}; s=${s#* }; i=${s%% *}; o=${s#* }\n"
 
-/* $1 size, $2 beginning of the hash, $3 "yes": missing folders will be made. p is the folder that
- * there is. The old file is hashed only when its size is right. */
+/* $1 size, $2 beginning of the hash, $3 "yes": missing folders will be made, $4 owner or "". p is
+ * the folder that there is. The old file is hashed only when its size is right. A file that is to
+ * be replaced keeps its owner: where this user cannot do that, nothing is sent. */
 const char dr__transfer_probe[] =
-    "size=$1; h12=$2; parents=$3\n" DR_TRANSFER_SUM PLACES
+    "size=$1; h12=$2; parents=$3; owner=$4; o=; h=\n" DR_TRANSFER_SUM DR_TRANSFER_MAY_OWN PLACES
     "[ -n \"$n\" ] && [ ! -d \"$f\" ] || exit 21\n"
     "p=$d\n"
     "while [ ! -d \"$p\" ]; do\n"
@@ -42,15 +48,55 @@ const char dr__transfer_probe[] =
     "[ -w \"$p\" ] && [ -x \"$p\" ] || exit 23\n"
     "if [ -f \"$f\" ]; then\n"
     "  " OWNER "  s=$(wc -c <\"$f\" 2>/dev/null) || s=-1\n"
-    "  h=\n"
+    "  owner=${owner:-$i}\n"
     "  if [ \"$s\" -eq \"$size\" ]; then sum \"$f\" || exit 31; fi\n"
     "  echo \"found $m $i $s $o\"\n"
     "  echo \"hash $h\"\n"
     "elif [ -e \"$f\" ]; then exit 24; fi\n"
+    "case $h in\n"
+    "  \"$h12\"*) ;;\n"
+    "  *) [ -z \"$owner\" ] || may_own \"$owner\" \"$p\" || {\n"
+    "    [ -z \"$o\" ] || echo \"the old file belongs to $o\" >&2\n"
+    "    exit 30\n"
+    "  } ;;\n"
+    "esac\n"
     "if [ -f \"$t\" ] && [ ! -L \"$t\" ]; then echo \"partial $(wc -c <\"$t\")\"; fi\n"
     "set -- $(cd \"$p\" && df -Pk . 2>/dev/null | tail -n 1)\n"
     "echo \"available ${4:-}\"\n"
     "echo end\n";
+
+/* t is the partial file that is written to, t0 the one that is gone on with. */
+#define HOLD                                                                                       \
+  "command -v flock >/dev/null 2>&1 && locks=yes || locks=\n"                                      \
+  "t0=$t\n"                                                                                        \
+  "unheld() { [ -z \"$locks\" ] || (flock -n 8) 8>>\"$1\"; }\n" /* of a file that there is */      \
+  "clear() {\n"                                                                                    \
+  "  find \"$d\" -maxdepth 1 -name '.*.deployrun-????????????.part*' -mmin +1440 -exec rm -f {} +" \
+  " 2>/dev/null\n"                                                                                 \
+  "  [ -n \"$locks\" ] || return 0\n"                                                              \
+  "  for q in \"$d/.$(printf %.200s \"$n\").deployrun-\"????????????.part*; do\n"                  \
+  "    [ -f \"$q\" ] && [ ! -L \"$q\" ] && [ -w \"$q\" ] && unheld \"$q\" && rm -f -- \"$q\"\n"    \
+  "  done\n"                                                                                       \
+  "  return 0\n"                                                                                   \
+  "}\n"                                                                                            \
+  "is_that() {\n" /* what is locked is still what has the name */                                  \
+  "  q=$(stat -L -c %d:%i \"/proc/$$/fd/9\" 2>/dev/null) || return 0\n"                            \
+  "  [ \"$q\" = \"$(stat -c %d:%i -- \"$t\" 2>/dev/null)\" ]\n"                                    \
+  "}\n"                                                                                            \
+  "full() { case $e in *'No space'* | *quota*) rm -f -- \"$t\"; exit 25 ;; esac; }\n"              \
+  "copy() {\n"                                                                                     \
+  "  t=$(mktemp \"$t0.XXXXXX\") || exit 23\n"                                                      \
+  "  exec 9>>\"$t\"\n"                                                                             \
+  "  [ -z \"$locks\" ] || flock -n 9\n"                                                            \
+  "  [ \"$have\" -gt 0 ] || return 0\n"                                                            \
+  "  e=$(head -c \"$have\" <\"$t0\" 2>&1 >\"$t\") && [ \"$(wc -c <\"$t\")\" -eq \"$have\" ]"       \
+  " || { full; rm -f -- \"$t\"; exit 29; }\n"                                                      \
+  "}\n"                                                                                            \
+  "keep() {\n" /* what has arrived, for the next run */                                            \
+  "  [ \"$t\" != \"$t0\" ] || return 0\n"                                                          \
+  "  if [ -f \"$t0\" ] && ! unheld \"$t0\"; then rm -f -- \"$t\"; else mv -f -- \"$t\" \"$t0\"; "  \
+  "fi\n"                                                                                           \
+  "}\n"
 
 /* $1 size, $2 beginning of the hash, $3 hash, $4 bytes that are there already, $5 mode or "", $6
  * owner or "", $7 mode when there is no old file, $8 "yes": make missing folders. Standard input:
@@ -60,24 +106,33 @@ const char dr__transfer_probe[] =
  * with. */
 const char dr__transfer_store[] =
     "size=$1; h12=$2; hash=$3; have=$4; mode=$5; owner=$6; fresh=$7; parents=$8\n" DR_TRANSFER_SUM
-        PLACES "made=\n"
-    "if [ ! -d \"$d\" ]; then\n"
+        PLACES HOLD "if [ ! -d \"$d\" ]; then\n"
     "  [ \"$parents\" = yes ] && (umask 022; mkdir -p -- \"$d\") || exit 22\n"
     "fi\n"
-    "if [ \"$have\" -gt 0 ]; then\n"
-    "  [ -f \"$t\" ] && [ ! -L \"$t\" ] && [ \"$(wc -c <\"$t\")\" -eq \"$have\" ] || exit 29\n"
-    "else\n"
-    "  rm -f -- \"$d/.$(printf %.200s \"$n\").deployrun-\"????????????.part\n"
-    "  (set -C; : >\"$t\") || exit 23\n"
+    "[ \"$have\" -gt 0 ] || clear\n"
+    "if [ \"$have\" -gt 0 ] || [ -e \"$t\" ]; then\n"
+    "  [ -f \"$t\" ] && [ ! -L \"$t\" ] && [ \"$(wc -c <\"$t\")\" -ge \"$have\" ] || exit 29\n"
+    "fi\n"
+    "if [ -z \"$locks\" ]; then copy; else\n"
+    "  [ -e \"$t\" ] || (set -C; : >\"$t\") 2>/dev/null || [ -f \"$t\" ] || exit 23\n"
+    "  [ -w \"$t\" ] || exit 23\n"
+    "  exec 9>>\"$t\"\n"
+    "  if flock -n 9; then\n"
+    "    is_that && [ \"$(wc -c <\"$t\")\" -eq \"$have\" ] || exit 29\n"
+    "  else copy; fi\n"
     "fi\n"
     "e=$(cat 2>&1 >>\"$t\") || {\n"
     "  echo \"$e\" >&2\n"
-    "  case $e in *'No space'* | *quota*) rm -f -- \"$t\"; exit 25 ;; esac\n"
-    "  exit 26\n"
+    "  full; keep; exit 26\n"
     "}\n"
-    "[ \"$(wc -c <\"$t\")\" -ge \"$size\" ] || exit 27\n"
+    "[ -f \"$t\" ] || exit 29\n"
+    "[ \"$(wc -c <\"$t\")\" -ge \"$size\" ] || { keep; exit 27; }\n"
     "sum \"$t\" || exit 31\n"
-    "if [ \"$h\" != \"$hash\" ]; then rm -f -- \"$t\"; exit 28; fi\n"
+    "if [ \"$h\" != \"$hash\" ]; then\n"
+    "  rm -f -- \"$t\"\n"
+    "  [ ! -f \"$t0\" ] || ! unheld \"$t0\" || rm -f -- \"$t0\"\n"
+    "  exit 28\n"
+    "fi\n"
     "if [ -e \"$f\" ]; then\n"
     "  " OWNER "  mode=${mode:-$m}; owner=${owner:-$i}\n"
     "fi\n"
@@ -85,10 +140,13 @@ const char dr__transfer_store[] =
     "  chown -- \"$owner\" \"$t\" || { rm -f -- \"$t\"; exit 30; }\n"
     "fi\n"
     "chmod \"${mode:-$fresh}\" \"$t\" || { rm -f -- \"$t\"; exit 30; }\n"
+    "touch -- \"$t\"\n"
     "sync \"$t\" 2>/dev/null || sync\n"
     "[ ! -d \"$f\" ] || exit 21\n"
     "mv -f -- \"$t\" \"$f\" || exit 23\n"
     "sync \"$d\" 2>/dev/null || sync\n"
+    "[ -n \"$locks\" ] || rm -f -- \"$t0\"\n"
+    "clear\n"
     "exit 0\n";
 
 /* $1 mode or "", $2 owner or "". */

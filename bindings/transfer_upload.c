@@ -81,6 +81,13 @@ static int fail_changed(const dr_op *op, const char *how, dr_err *err) {
   return DR_FAILED;
 }
 
+static int fail_read(const dr_op *op, int number, dr_err *err) {
+  dr__fail(err, number == ENOENT ? "fs.not_found" : "fs.failed", "%.700s: %s",
+           dr__arg_string(op, "from", ""), strerror(number));
+  dr__err_hint(err, "nothing was replaced; check that path on this machine, its mode and its disk");
+  return DR_FAILED;
+}
+
 /* Opens the file, which must still have the size that was reviewed. -1 with err filled. */
 static int open_local(const dr_op *op, dr_err *err) {
   struct stat info;
@@ -89,8 +96,7 @@ static int open_local(const dr_op *op, dr_err *err) {
   int failed = errno;
   free(path);
   if (fd < 0) {
-    dr__fail(err, failed == ENOENT ? "fs.not_found" : "fs.failed", "%.700s: %s",
-             dr__arg_string(op, "from", ""), strerror(failed));
+    fail_read(op, failed, err);
     return -1;
   }
   if (fstat(fd, &info) == 0 && info.st_size == dr__arg_integer(op, "size", -1)) return fd;
@@ -129,7 +135,7 @@ static int begin_probe(dr_op *op, json_int_t attempt, dr_err *err);
 static void on_failed(dr_op *op, dr_err *err) {
   int local = dr__exec_file_error(op);
   if (local) {
-    dr__fail(err, "fs.failed", "%.700s: %s", dr__arg_string(op, "from", ""), strerror(local));
+    fail_read(op, local, err);
     return;
   }
   dr__transfer_failed(op, err, begin_probe, DR_TRANSFER_RESUMES);
@@ -155,7 +161,7 @@ static json_t *after_store(dr_op *op, int status, json_t *result, dr_err *err) {
     return result_of(op, true, sent, have, attempt);
   }
   if (local) {
-    dr__fail(err, "fs.failed", "%.700s: %s", dr__arg_string(op, "from", ""), strerror(local));
+    fail_read(op, local, err);
     return NULL;
   }
   /* What was gone on with may have been damaged: then all of it is sent anew. */
@@ -176,9 +182,9 @@ static int begin_store(dr_op *op, json_int_t attempt, int64_t have, dr_err *err)
   int fd = open_local(op, err);
   if (fd < 0) return DR_FAILED;
   if (lseek(fd, have, SEEK_SET) != have) {
+    int failed = errno;
     close(fd);
-    return dr__fail(err, "fs.failed", "%.700s: %s", dr__arg_string(op, "from", ""),
-                    strerror(errno));
+    return fail_read(op, failed, err);
   }
   dr_exec_files *files = dr__exec_files_new(fd, -1);
   if (!files) return dr__err_nomem(err);
@@ -263,8 +269,9 @@ static json_t *after_probe(dr_op *op, int status, json_t *result, dr_err *err) {
 
 static int begin_probe(dr_op *op, json_int_t attempt, dr_err *err) {
   json_t *words = json_pack(
-      "[o, s#, s]", json_sprintf("%lld", (long long)dr__arg_integer(op, "size", 0)),
-      dr__arg_string(op, "sha256", ""), 12, dr__arg_boolean(op, "parents", false) ? "yes" : "no");
+      "[o, s#, s, s]", json_sprintf("%lld", (long long)dr__arg_integer(op, "size", 0)),
+      dr__arg_string(op, "sha256", ""), 12, dr__arg_boolean(op, "parents", false) ? "yes" : "no",
+      dr__arg_string(op, "owner", ""));
   json_t *command = dr__fs_script(dr__arg_string(op, "to", ""), dr__transfer_probe, words);
   dr_exec_spec spec = dr__transfer_ask(command, attempt);
   spec.parse = after_probe;

@@ -39,15 +39,18 @@ function fs.write(path, text, options) end
 
 ---@class deployrun.WriteOptions
 ---@field mode? string octal digits as text: "0644"; default: that of the old file, else 0644
+---@field owner? string "app", "app:www" or numbers; default: that of the old file. Needs the right to: see :sudo()
 
 ---@class deployrun.WriteResult
 ---@field changed boolean false when the file had that text and mode before
 
 ---Writes a whole file. Whoever reads it sees the old or the new text, never a part; a connection that is cut leaves the old
----one. Owner and mode of an old file are kept; a symbolic link is followed. The text goes by standard input, so it may hold
----a secret; the plan shows its length and the beginning of its SHA-256.
+---one. What arrives is compared with its SHA-256. Owner, group and mode of an old file are kept; where this user cannot do
+---that, nothing is written (transfer.denied). A symbolic link is followed. The text goes by standard input, so it may hold a
+---secret; the plan shows its length and the beginning of its SHA-256.
 ---
----Action: change. Fails: fs.failed, recipe.argument (a mode that is no text of octal digits), and as target:run.
+---Action: change. Fails: fs.failed, transfer.denied, transfer.no_space, transfer.corrupt, transfer.is_folder,
+---transfer.not_a_file, transfer.no_sha256, recipe.argument (a mode that is no text of octal digits), and as target:run.
 ---@param path string absolute, relative to the target's folder, or ~/…
 ---@param text string
 ---@param options? deployrun.WriteOptions

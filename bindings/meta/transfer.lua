@@ -25,7 +25,10 @@ local Target = {}
 ---a file that changes after that is not installed. The bytes go into `.NAME.deployrun-HASH.part` beside the destination,
 ---are verified there, get mode and owner, are written to the disk, and then take the place of the old file at once. Whatever
 ---ends it in the middle (a cut connection, a full disk, Ctrl-C, kill -9) leaves the old file whole; the next run goes on with
----the partial file. A file that is the same is not sent. A symbolic link at the destination is followed.
+---the partial file, which is kept for a day at least. A file that is the same is not sent. A symbolic link at the
+---destination is followed. An old file's owner and group are kept: where this user cannot do that, nothing is sent
+---(transfer.denied). Several uploads of one file to one path at the same time do not disturb each other. A new file is as
+---old as its upload.
 ---
 ---Action: change. Fails: fs.not_found, fs.failed (here), transfer.changed, transfer.is_folder, transfer.no_parent,
 ---transfer.denied, transfer.no_space, transfer.corrupt, transfer.stalled, transfer.not_a_file, transfer.busy,
@@ -82,7 +85,7 @@ function Target:download(from, to, options) end
 ---@field exclude? string[] patterns of what is left out here and left alone there: a name anywhere ("*.pyc", "cache/"), or with a / inside the whole path ("/var", "docs/draft*")
 ---@field mode? string of all files, octal digits as text; default: as here
 ---@field dir_mode? string of all folders; default: new ones as here, others as they are
----@field owner? string of all that is in it: "app", "app:www"; default: the target's user
+---@field owner? string of all that is in it: "app", "app:www"; default: as it is, of what is new the target's user
 ---@field parents? boolean make the folders above it (default false)
 ---@field attempts? integer how often a lost connection is made again (default 3)
 ---@field timeout? number|string how long one attempt may take (default 1 h)
@@ -100,7 +103,9 @@ function Target:download(from, to, options) end
 ---Makes a folder of the target like one of this machine. The plan is pinned to what is here by a digest, and says how much
 ---will be sent and what will be deleted; where an earlier action may change that, it says so. Only what differs is sent, in one
 ---stream, into a staging folder inside the destination; all of it is verified by SHA-256 before the first file is replaced,
----and each file is replaced at once. What has arrived when the connection is lost stays in the staging folder for a day, and the
+---and each file is replaced at once. A file that is replaced keeps its owner and group; where this user cannot do that, or
+---may not write to a folder that something in it is to be changed of, nothing is sent (transfer.denied). What is installed is
+---as old as its installation, so that nobody takes it for the old one by its time. What has arrived when the connection is lost stays in the staging folder for a day, and the
 ---next sync of that folder sends only what is missing of it. Symbolic links stay links, and none is followed, here or there: nothing outside of the
 ---folder is written or removed.
 ---

@@ -12,6 +12,22 @@ return spec.recipe("fs", {
     t.equal(inside:read { "stat", "-c", "%a", "a.txt" }, "600")
     t.equal(inside:read("ls -A"), "a.txt")
   end },
+  { "a large text arrives whole, and is not read when it is there", function(t, here)
+    local large = ("0123456789abcdef\0\n"):rep(60000)
+    t.equal(here:write(t.folder .. "/large", large).changed, true)
+    t.equal(fs.read(t.folder .. "/large") == large or not t.real, true)
+    t.equal(here:write(t.folder .. "/large", large).changed, false)
+    here:run { "rm", t.folder .. "/large" }
+  end },
+  { "an owner is given, also where the text is right", function(t, here)
+    local inside, me = here:cd(t.folder), here:read("id -u")
+    t.equal(inside:write("a.txt", "two\n", { owner = me }).changed, false)
+    t.equal(inside:write("a.txt", "three\n", { owner = me }).changed, true)
+    t.equal(inside:read { "stat", "-c", "%u %a", "a.txt" }, me .. " 600")
+    t.fails("transfer.denied", inside.write, inside, "a.txt", "x", { owner = "no-such-user" })
+    t.fails("transfer.denied", inside.write, inside, "none.txt", "x", { owner = "no-such-user" })
+    t.equal(inside:read("cat a.txt; ls -A"), "three\na.txt")
+  end },
   { "a link is followed and stays one", function(t, here)
     local inside = here:cd(t.folder)
     inside:run { "ln", "-s", "a.txt", "link" }
@@ -20,7 +36,10 @@ return spec.recipe("fs", {
     t.equal(inside:read { "readlink", "link" }, "a.txt")
   end },
   { "what cannot be written is an error, and leaves nothing", function(t, here)
-    t.fails("fs.failed", here.write, here, t.folder .. "/none/a.txt", "x")
+    local missing = t.fails("fs.failed", here.write, here, t.folder .. "/none/a.txt", "x")
+    t.matches(missing and missing.hint, "its folder must exist")
+    t.fails("transfer.is_folder", here.write, here, t.folder, "x")
+    t.fails("transfer.not_a_file", here.write, here, "/dev/null", "x")
     t.fails("recipe.argument", here.write, here, t.folder .. "/b", "x", { mode = "rw" })
     t.fails("recipe.argument", here.write, here, t.folder .. "/b", "x", { mode = 644 })
     t.equal(here:read { "ls", "-A", t.folder }, "a.txt\nlink")

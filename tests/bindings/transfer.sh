@@ -3,223 +3,8 @@
 # cut or go dark, full disks, kills. An sshd of its own, in a network namespace of its own, is the target; without root
 # the network is this machine's, and what needs a namespace is left out.
 set -eu
-work=$(mktemp -d /tmp/transfer-test.XXXXXX)
-space=
-address=127.0.0.1
-pids=
-started=
-
-fail() { echo "transfer.sh: $*" >&2; [ ! -f "$work/out" ] || cat "$work/out" >&2; exit 1; }
-say() { printf '== %s\n' "$*"; }
-
-tear_down() {
-  # shellcheck disable=SC2086 # a list
-  [ -z "$pids$started" ] || kill -KILL $pids $started 2>/dev/null || true
-  # Sessions whose network went dark wait for ever.
-  [ -z "$space" ] || ip netns pids "$space" | xargs -r kill -KILL 2>/dev/null || true
-  for disk in small medium; do
-    ! mountpoint -q "$work/$disk" || umount "$work/$disk" || umount -l "$work/$disk"
-  done
-  [ -z "$space" ] || ip netns del "$space" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap tear_down EXIT
-trap 'exit 130' INT TERM
-
-# until_true SECONDS COMMAND…: waits for a condition.
-until_true() {
-  tries=$(($1 * 20))
-  shift
-  until "$@"; do
-    tries=$((tries - 1))
-    [ $tries -gt 0 ] || fail "did not become true: $*"
-    sleep 0.05
-  done
-}
-
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-
-make_cable() {
-  number=$(($$ % 250))
-  ip netns add "deployrun-transfer-$number" || return 1
-  space=deployrun-transfer-$number
-  ip link add "drtr$number" type veth peer name far netns "$space"
-  ip addr add "10.214.$number.1/30" dev "drtr$number"
-  ip link set "drtr$number" up
-  ip -n "$space" addr add "10.214.$number.2/30" dev far
-  ip -n "$space" link set far up
-  ip -n "$space" link set lo up
-  address=10.214.$number.2
-}
-# dark A, dark D: begins to drop every packet without a word, and ends it.
-dark() { for chain in INPUT OUTPUT; do ip netns exec "$space" iptables "-$1" $chain -j DROP; done; }
-
-# The home is the test's own: what a person's shell does at the beginning of each command takes its time.
-start_sshd() {
-  port=$(free_port)
-  cat >"$work/sshd.conf" <<END
-Port $port
-HostKey $work/host_key
-PidFile none
-AuthorizedKeysFile $work/key.pub
-PermitRootLogin yes
-StrictModes no
-UsePAM no
-SetEnv HOME=$work
-UseDNS no
-END
-  [ "$(id -u)" != 0 ] || mkdir -p /run/sshd
-  if [ -n "$space" ]; then
-    ip netns exec "$space" /usr/sbin/sshd -D -e -f "$work/sshd.conf" >"$work/sshd.log" 2>&1 &
-  else
-    /usr/sbin/sshd -D -e -f "$work/sshd.conf" >"$work/sshd.log" 2>&1 &
-  fi
-  pids="$pids $!"
-  until_true 10 scan "$port"
-}
-scan() { ssh-keyscan -T 1 -p "$1" "$address" 2>/dev/null | grep . >"$work/known_hosts"; }
-
-config() {
-  cat >"$work/config" <<END
-Host host1
-  HostName $1
-  Port $2
-  User $(id -un)
-  IdentityFile $work/key
-  UserKnownHostsFile $3
-END
-}
-
-ssh-keygen -q -t ed25519 -N '' -f "$work/key"
-ssh-keygen -q -t ed25519 -N '' -f "$work/host_key"
-[ "$(id -u)" != 0 ] || make_cable || say "no network namespace here"
-mkdir "$work/small" "$work/medium"
-# Before sshd begins: what is mounted later is not seen from its namespace.
-if [ -n "$space" ]; then
-  mount -t tmpfs -o size=16m tmpfs "$work/small"
-  mount -t tmpfs -o size=36m tmpfs "$work/medium"
-fi
-start_sshd
-config "$address" "$port" "$work/known_hosts"
-
-mkdir "$work/there"
-cat >"$work/up.lua" <<'LUA'
-return recipe { name = "up", params = { from = param.path { required = true }, to = param.path { required = true },
-    config = param.path { required = true }, attempts = param.int { default = 3 },
-    wait = param.int { default = 20 } },
-  run = function(p)
-    local there = host { "host1", config = p.config, keepalive = 1, connect_timeout = p.wait }
-    local result = there:upload(p.from, p.to, { attempts = p.attempts })
-    log(("changed=%s sent=%d resumed_from=%d attempts=%d"):format(result.changed, result.sent, result.resumed_from,
-      result.attempts))
-  end }
-LUA
-
-# begin_upload [OPTION…]: in the background; its process is $run.
-begin_upload() {
-  "$DEPLOYRUN" "$work/up.lua" from="$work/big" to="$to" config="$work/config" "$@" >"$work/out" 2>&1 &
-  run=$!
-  started=$run
-}
-end_upload() {
-  status=0
-  wait "$run" || status=$?
-  started=
-}
-upload() {
-  begin_upload
-  end_upload
-}
-says() { grep -q -- "$1" "$work/out" || fail "not said: $1"; }
-is_whole() { cmp -s "$work/big" "$to" || fail "the file did not arrive whole"; }
-is_old() { [ "$(cat "$to")" = old ] || fail "the old file was touched"; }
-partial() { ls "$(dirname "$to")"/.*.deployrun-*.part 2>/dev/null; }
-size_of_partial() { wc -c <"$(partial)"; }
-
-# The process that writes the partial file.
-find_writer() {
-  # shellcheck disable=SC2012 # a table of links
-  writer=$(ls -l /proc/[0-9]*/fd/1 2>/dev/null | sed -n "s|.* /proc/\([0-9]*\)/fd/1 -> $work/.*[.]part\$|\1|p" | tail -n 1)
-  [ -n "$writer" ] && part=$(partial) && [ -s "$part" ]
-}
-# hold: lets an upload come to its middle and stand still there.
-hold() {
-  until_true 20 find_writer
-  kill -STOP "$writer"
-  held=$writer
-  pids="$pids $held"
-}
-
-fresh() {
-  to=$work/there/$1
-  echo old >"$to"
-  rm -f "$work"/there/.*.part
-}
-
-cat >"$work/sync.lua" <<'LUA'
-return recipe { name = "sync", params = { work = param.path { required = true }, attempts = param.int { default = 3 },
-    wait = param.int { default = 20 },
-    path = param.string { default = "/usr/bin:/bin:/usr/sbin" } },
-  run = function(p)
-    local there = host { "host1", config = p.work .. "/config", keepalive = 1, connect_timeout = p.wait }
-    local result = there:env { PATH = p.path }:sync(p.work .. "/tree", p.work .. "/synced", { delete = true, attempts = p.attempts })
-    log(("sent=%d bytes=%d resumed_from=%d attempts=%d"):format(result.sent, result.bytes, result.resumed_from,
-      result.attempts))
-  end }
-LUA
-begin_sync() {
-  "$DEPLOYRUN" "$work/sync.lua" work="$work" "$@" >"$work/out" 2>&1 &
-  run=$!
-  started=$run
-}
-# On the path of a sync, a tar that is given so many bytes of its archive and then none while the hold is on.
-mkdir "$work/held"
-cat >"$work/held/tar" <<END
-#!/bin/sh
-cd "$work/held"
-echo \$PPID >owner
-{
-  /bin/dd bs=65536 count="\$(cat blocks)" iflag=fullblock 2>/dev/null
-  : >reached
-  while [ -e hold ]; do sleep 0.05; done
-  exec /bin/cat
-} | { cd - >/dev/null && exec \$(cat "$work/held/real") "\$@"; }
-END
-chmod 755 "$work/held/tar"
-usual_path=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
-# hold_sync BLOCKS [OPTION…]: begins a sync that comes so far, in blocks of 64 KiB, and stands still there.
-hold_sync() {
-  echo "$1" >"$work/held/blocks"
-  [ -e "$work/held/real" ] || echo /bin/tar >"$work/held/real"
-  rm -f "$work/held/reached"
-  : >"$work/held/hold"
-  shift
-  begin_sync path="$work/held:$usual_path" "$@"
-  until_true 30 test -e "$work/held/reached"
-}
-# What was held comes to its end.
-let_go() {
-  rm "$work/held/hold"
-  until_true 20 test ! -e "/proc/$(cat "$work/held/owner")"
-}
-# What has arrived of a sync that was cut off, in bytes.
-size_of_left() { find "$work"/synced/.deployrun-sync.*/new "$work"/synced/.deployrun-sync.*/rest -type f -exec cat {} + \
-  2>/dev/null | wc -c; }
-old_tree() {
-  rm -rf "$work/synced"
-  mkdir -p "$work/synced/sub"
-  echo old >"$work/synced/a"
-  echo gone >"$work/synced/sub/gone"
-}
-is_old_tree() {
-  [ "$(cat "$work/synced/a" "$work/synced/sub/gone")" = "$(printf 'old\ngone')" ] || fail "the old files were touched"
-  [ "$(cd "$work/synced" && find . -path './.deployrun-sync.*' -prune -o -type f -print | wc -l)" = 2 ] ||
-    fail "a new file is in its place already"
-}
-is_new_tree() {
-  diff -r --no-dereference "$work/tree" "$work/synced" >/dev/null || fail "the folder is not as it should be"
-  [ "$(stat -c %a "$work/synced/big" "$work/synced/sub/b")" = "$(printf '640\n755')" ] || fail "the modes are others"
-}
+# shellcheck source=tests/bindings/transfer_world.sh
+. "$DEPLOYRUN_SOURCE_DIR/tests/bindings/transfer_world.sh"
 
 say "the specs over OpenSSH"
 for spec in transfer sync; do
@@ -311,6 +96,92 @@ is_whole
 upload
 says 'changed=false sent=0'
 
+say "two uploads of one file to one path at the same time do not disturb each other"
+noflock=$work/noflock
+mkdir "$noflock"
+for name in sh cat wc stat chown chmod mv rm sync sha256sum cut mktemp head tail df find readlink printf touch id mkdir; do
+  ln -s "$(command -v -- $name | grep / || echo /usr/bin/$name)" "$noflock/$name"
+done
+for with in "/usr/bin:/bin:/usr/sbin" "$noflock"; do
+  fresh twice
+  begin_upload path="$with"
+  until_true 20 find_any_writer
+  kill -STOP "$writer"
+  held=$writer
+  pids="$pids $held"
+  first=$run
+  begin_upload path="$with"
+  end_upload
+  [ "$status" = 0 ] || fail "the second: exit status $status"
+  is_whole
+  kill -CONT "$held"
+  run=$first
+  started=$run
+  end_upload
+  [ "$status" = 0 ] || fail "the first: exit status $status"
+  is_whole
+  [ -z "$(ls "$work"/there/.*.part* 2>/dev/null)" ] || fail "something is left: $(ls -A "$work/there")"
+done
+
+say "one that is cut while another is at work is gone on with"
+fresh cut_beside
+begin_upload path="$noflock"
+until_true 20 find_any_writer
+kill -STOP "$writer"
+kill -KILL "$run"
+end_upload
+kill -KILL "$writer"
+until_true 20 test -n "$(partial)"
+upload
+[ "$status" = 0 ] || fail "exit status $status"
+is_whole
+! grep -q 'resumed_from=0 ' "$work/out" || fail "it began from nothing"
+
+say "a download that is cut in the middle is gone on with; Ctrl-C leaves the old file"
+to=$work/there/back
+echo old >"$to"
+hold_it head down from="$work/big"
+kill -INT "$run"
+end_upload
+rm "$work/held/hold"
+[ "$status" = 130 ] || fail "exit status $status"
+is_old
+rm -f "$work"/there/.*.part
+hold_it head down from="$work/big"
+is_old
+cut
+rm "$work/held/hold"
+end_upload
+[ "$status" = 0 ] || fail "exit status $status"
+is_whole
+says 'attempts=2'
+grep -q '^-c +[0-9]' "$work/tails" || fail "it began from nothing"
+
+say "a write that is cut or interrupted in the middle leaves the old file; what is damaged is seen"
+to=$work/there/written
+echo old >"$to"
+hold_it cat write
+cut
+end_upload
+[ "$status" = 1 ] || fail "exit status $status"
+says 'ssh.connection_lost'
+is_old
+let_go
+is_old
+hold_it cat write
+kill -INT "$run"
+end_upload
+[ "$status" = 130 ] || fail "exit status $status"
+let_go
+is_old
+until_true 5 test -z "$(ls "$work"/there/.deployrun.* 2>/dev/null)"
+run_it write path="$work/damaged_cat:$usual_path"
+[ "$status" = 1 ] || fail "exit status $status"
+says 'transfer.corrupt'
+is_old
+[ -z "$(ls "$work"/there/.deployrun.* 2>/dev/null)" ] || fail "something is left"
+rm "$to"
+
 mkdir -p "$work/tree/sub"
 head -c 1000000 "$work/big" >"$work/tree/a"
 head -c 6000000 "$work/big" >"$work/tree/big"
@@ -318,6 +189,62 @@ chmod 640 "$work/tree/big"
 head -c 2000000 "$work/big" | tail -c 1000000 >"$work/tree/sub/b"
 chmod 755 "$work/tree/sub/b"
 ln -s ../a "$work/tree/sub/link"
+
+say "a folder's download that is cut in the middle replaces nothing before all is there"
+to=$work/there/tree
+mkdir "$to"
+echo old >"$to/a"
+hold_it cat down from="$work/tree" attempts=1
+cut
+end_upload
+rm "$work/held/hold"
+[ "$status" = 1 ] || fail "exit status $status"
+says 'ssh.connection_lost'
+[ "$(cat "$to/a")$(ls -A "$to")" = olda ] || fail "the old folder was touched: $(ls -A "$to")"
+hold_it cat down from="$work/tree"
+kill -INT "$run"
+end_upload
+[ "$status" = 130 ] || fail "exit status $status"
+[ "$(cat "$to/a")$(ls -A "$to")" = olda ] || fail "the old folder was touched: $(ls -A "$to")"
+rm "$work/held/hold"
+hold_it cat down from="$work/tree"
+cut
+rm "$work/held/hold"
+end_upload
+[ "$status" = 0 ] || fail "exit status $status"
+diff -r --no-dereference "$work/tree" "$to" || fail "the folder is not as it should be"
+
+say "what is put in its place is on the disk before, and its folder after"
+mkdir "$work/syncing"
+printf '#!/bin/sh\necho "$*" >>"%s"\nexec /bin/sync "$@"\n' "$work/synced.log" >"$work/syncing/sync"
+chmod 755 "$work/syncing/sync"
+# synced WHAT FIRST SECOND: two syncs, in this order, of names like these.
+synced() {
+  [ -e "$work/synced.log" ] || fail "$1 wrote nothing to the disk"
+  [ "$(wc -l <"$work/synced.log")" = 2 ] || fail "$1 wrote to the disk: $(cat "$work/synced.log")"
+  sed -n 1p "$work/synced.log" | grep -qx -- "$2" || fail "$1 wrote first: $(cat "$work/synced.log")"
+  sed -n 2p "$work/synced.log" | grep -qx -- "$3" || fail "$1 wrote then: $(cat "$work/synced.log")"
+  rm "$work/synced.log"
+}
+fresh durable
+begin_upload path="$work/syncing:$usual_path"
+end_upload
+synced "an upload" "$work/there/[.]durable[.]deployrun-.*[.]part" "$work/there"
+run_it write path="$work/syncing:$usual_path"
+synced "a write" "$work/there/[.]deployrun[.].*" "$work/there"
+rm -rf "$work/synced"
+begin_sync path="$work/syncing:$usual_path"
+end_upload
+synced "a sync" "-f [.]/[.]deployrun-sync[.].*" "-f [.]"
+
+say "Ctrl-C in the middle of a sync leaves the old files"
+old_tree
+hold_sync 60
+kill -INT "$run"
+end_upload
+[ "$status" = 130 ] || fail "exit status $status"
+let_go
+is_old_tree
 
 # kill_sync BLOCKS [OPTION…]: kills a sync that has come so far.
 kill_sync() {
@@ -441,6 +368,30 @@ if [ -n "$space" ]; then
   is_old
   [ -z "$(partial)" ] || fail "the full disk was left full"
 
+  say "a disk here that becomes full in the middle of a download"
+  rm -f "$work/medium/"*
+  to=$work/medium/back
+  echo old >"$to"
+  echo old >"$work/medium/file"
+  hold_it head down from="$work/big"
+  head -c 36000000 /dev/zero >"$work/medium/filler" || true
+  rm "$work/held/hold"
+  end_upload
+  [ "$status" = 1 ] || fail "exit status $status"
+  says 'transfer.no_space'
+  says 'make room on this machine'
+  is_old
+  [ -z "$(partial)" ] || fail "the full disk was left full"
+
+  say "a disk that is full for a write"
+  to=$work/medium/file
+  run_it write
+  [ "$status" = 1 ] || fail "exit status $status"
+  says 'transfer.no_space'
+  says 'make room on that disk'
+  is_old
+  [ "$(ls -A "$work/medium")" = "$(printf 'back\nfile\nfiller')" ] || fail "something is left"
+
   say "a disk that becomes full in the middle of a sync"
   rm -rf "$work/synced" "$work/medium/"*
   mkdir "$work/medium/synced"
@@ -468,6 +419,37 @@ if [ -n "$space" ]; then
     TEST_TOKEN=abcdefgh SPEC_SSH_CONFIG=$work/config SPEC_FOLDER=$work "$DEPLOYRUN" \
       "$DEPLOYRUN_SOURCE_DIR/tests/bindings/transfer_sudo.lua" >"$work/out" 2>&1 || fail "files by sudo"
     ! grep -rq abcdefgh "$XDG_STATE_HOME" || fail "the secret is in a journal"
+  fi
+
+  say "a group that the user is one of is kept by upload, write and sync"
+  cat >"$work/group.lua" <<'LUA'
+return recipe { name = "group", params = { folder = param.path { required = true } },
+  run = function(p)
+    local here = host("local"):cd(p.folder)
+    local function check(what)
+      here:run("[ \"$(stat -c %g kept)\" = 12345 ] || { echo '" .. what .. " took it from its group'; exit 1; }")
+    end
+    here:write("kept", "written\n")
+    check("write")
+    here:run("mkdir from; echo first >from/kept")
+    here:upload(p.folder .. "/from/kept", "kept")
+    check("upload")
+    here:run("echo second >from/kept")
+    here:sync(p.folder .. "/from", ".")
+    check("sync")
+    here:run("[ \"$(cat kept)\" = second ]")
+  end }
+LUA
+  group() { setpriv --reuid=65534 --regid=65534 --groups=65534,12345 -- "$@"; }
+  if command -v setpriv >/dev/null && group test -x "$DEPLOYRUN"; then
+    chmod 711 "$work"
+    mkdir "$work/group"
+    echo old >"$work/group/kept"
+    chown 65534:12345 "$work/group/kept"
+    chown 65534:65534 "$work/group"
+    chmod 644 "$work/group.lua"
+    XDG_STATE_HOME=$work/group/state group "$DEPLOYRUN" "$work/group.lua" folder="$work/group" >"$work/out" 2>&1 ||
+      fail "a group was not kept"
   fi
 
   if command -v dropbear >/dev/null && unshare -m true 2>/dev/null; then

@@ -14,7 +14,8 @@ held = []
 while True:
     held.append(server.accept())' >port &
 silent=$!
-trap 'kill -9 $silent $run 2>/dev/null || true' EXIT
+sshd=
+trap 'kill -9 $silent $sshd $run 2>/dev/null || true' EXIT
 wait='a server that never answers'
 until_true "the test's server did not start" test -s port
 port=$(cat port)
@@ -53,6 +54,78 @@ interrupted 'a probe' "local probe = http.probe { url = 'http://127.0.0.1:$port/
     here:run('sleep 613') probe:stop()" 'sleep 613'
 interrupted 'TERM instead of INT' 'here:run("sleep 614")' 'sleep 614' TERM
 interrupted 'HUP instead of INT' 'here:run("sleep 615")' 'sleep 615' HUP
+
+# Over SSH: an sshd of its own, on whose machine the tools that move bytes stand still while there is a hold.
+rm -rf ssh && mkdir -m 700 ssh ssh/tools
+ssh-keygen -q -t ed25519 -N '' -f ssh/key
+ssh-keygen -q -t ed25519 -N '' -f ssh/host_key
+ssh_port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+cat >ssh/sshd.conf <<END
+ListenAddress 127.0.0.1
+Port $ssh_port
+HostKey $PWD/ssh/host_key
+PidFile none
+AuthorizedKeysFile $PWD/ssh/key.pub
+PermitRootLogin yes
+StrictModes no
+UsePAM no
+UseDNS no
+SetEnv HOME=$PWD/ssh
+END
+cat >ssh/config <<END
+Host far
+  HostName 127.0.0.1
+  Port $ssh_port
+  User $(id -un)
+  IdentityFile $PWD/ssh/key
+  UserKnownHostsFile $PWD/ssh/known_hosts
+END
+[ "$(id -u)" != 0 ] || mkdir -p /run/sshd
+/usr/sbin/sshd -D -e -f ssh/sshd.conf 2>ssh/log &
+sshd=$!
+scan() { ssh-keyscan -T 1 -p "$ssh_port" 127.0.0.1 2>/dev/null | grep . >ssh/known_hosts; }
+wait='an sshd'
+until_true "sshd did not start" scan
+for tool in cat head tar; do
+  cat >"ssh/tools/$tool" <<END
+#!/bin/sh
+: >"$PWD/ssh/reached"
+while [ -e "$PWD/ssh/hold" ]; do sleep 0.05; done
+exec $(command -v "$tool") "\$@"
+END
+  chmod 755 "ssh/tools/$tool"
+done
+mkdir ssh/tree
+head -c 8000000 /dev/urandom >ssh/tree/big
+there="local there = host { 'far', config = '$PWD/ssh/config' }:env { PATH = '$PWD/ssh/tools:/usr/bin:/bin' }:cd('$PWD/ssh')"
+
+# moving WAIT BODY: as interrupted, of a transfer that has begun to move bytes; what it was to replace is as it was.
+moving() {
+  wait=$1
+  : >ssh/hold
+  rm -rf ssh/reached ssh/to
+  mkdir ssh/to
+  echo old | tee ssh/to/big >ssh/here
+  begin "$there $2" "$wait"
+  until_true "nothing began to move" test -e ssh/reached
+  kill -INT "$run"
+  ended 130
+  [ -e undone ] || fail "the step was not undone"
+  [ -e closed ] || fail "the <close> handler did not run"
+  rm ssh/hold
+  [ "$(cat ssh/to/big ssh/here)" = "$(printf 'old\nold')" ] || fail "the old file was touched"
+  until_true "something of it goes on" nothing_goes_on
+  [ "$(cat ssh/to/big ssh/here)" = "$(printf 'old\nold')" ] || fail "the old file was touched afterwards"
+  echo "ok: $wait over SSH"
+}
+nothing_goes_on() { ! pgrep -f "^/bin/sh $PWD/ssh/tools/" >/dev/null; }
+
+moving 'upload' "there:upload('ssh/tree/big', 'to/big')"
+moving 'download' "there:download('tree/big', 'ssh/here')"
+moving 'sync' "there:sync('ssh/tree', 'to')"
+moving 'write' "there:write('to/big', ('x'):rep(4000000))"
+# Its command keeps the walk from asking.
+interrupted 'a request through a tunnel' "$there there:run('true') there:http():get('http://127.0.0.1:$port/', { timeout = 600 })" 'GET http'
 
 # before WAIT ARGUMENT…: an interrupt while nothing has been changed yet.
 before() {

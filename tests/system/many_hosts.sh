@@ -1,12 +1,16 @@
 #!/bin/sh
-# many_hosts.sh COUNT - fan-out on a real sshd of its own on loopback, all of 127.0.0.0/8 being one machine:
+# many_hosts.sh COUNT KIB - fan-out on a real sshd of its own on loopback, all of 127.0.0.0/8 being one machine:
 #
-#   COUNT addresses in one run: all answer, none is asked twice, memory, threads and files are told and bounded
+#   COUNT addresses in one run: all answer, none is asked twice, memory, threads and files are told and bounded; the
+#   second half of them takes no more memory than so many KiB a host
 #   64 names for one address that has sshd's own MaxStartups: nobody is turned away
 #   64 hosts through one bastion with the same MaxStartups
-#   64 hosts of which 1, then 9 are dead: what the others did is kept, and a dead one is asked once
+#   64 hosts of which 1, then 9 are dead: what the others did is kept, before the dead one's time is over, and a dead one
+#   is asked once
+#   8 hosts of which 1 dies while its command runs: what the others did is kept
 set -eu
 count=$1
+bound=$2
 folder=$PWD/many
 pids=
 rm -rf "$folder"
@@ -122,19 +126,29 @@ return recipe {
 }
 END
 
-echo "== $count addresses in one run"
-run_it many count="$count" port="$wide_port"
-expect wide "$count"
-grep -o 'process [^"]*' "$folder/events" | tail -1 >"$folder/process"
-python3 - "$count" "$folder/process" "$folder/events" <<'PY'
+# measure COUNT: a run with so many addresses; what the process had come to is in process.COUNT.
+measure() {
+  run_it many count="$1" port="$wide_port"
+  expect wide "$1"
+  forget wide
+  grep -o 'process [^"]*' "$folder/events" | tail -1 >"$folder/process.$1"
+}
+
+echo "== $count addresses in one run, after half of them in another"
+measure $((count / 2))
+measure "$count"
+python3 - "$count" "$folder/process.$count" "$folder/process.$((count / 2))" "$folder/events" "$bound" <<'PY'
 import json, re, sys
-count, text = int(sys.argv[1]), open(sys.argv[2]).read()
-seconds = [json.loads(line) for line in open(sys.argv[3])][-1]["seconds"]
-number = lambda name: int(re.search(name + r": *(\d+)", text).group(1))
+count, text, half, bound = int(sys.argv[1]), open(sys.argv[2]).read(), open(sys.argv[3]).read(), int(sys.argv[5])
+seconds = [json.loads(line) for line in open(sys.argv[4])][-1]["seconds"]
+number = lambda name, where=text: int(re.search(name + r": *(\d+)", where).group(1))
+more = (number("VmHWM") - number("VmHWM", half)) / (count - count // 2)
 print(f"{count} hosts in {seconds:.1f} s (without the walk): peak {number('VmHWM') / count:.0f} KiB of memory, "
-      f"{number('files') / count:.2f} files and {number('Threads') / count:.2f} threads a host")
+      f"{number('files') / count:.2f} files and {number('Threads') / count:.2f} threads a host; "
+      f"each of the second half took {more:.0f} KiB")
 assert number("files") <= 2 * count + 64, "files are not bounded"
 assert number("Threads") <= count + 16, "threads are not bounded"
+assert more <= bound, f"a host of the second half took {more:.0f} KiB, more than {bound}"
 PY
 
 echo "== 64 names for one address, MaxStartups 10:30:100"
@@ -181,7 +195,7 @@ return recipe {
   name = "dead",
   params = { dead = param.int { required = true } },
   run = function(p)
-    local list = { config = "$folder/config", connect_timeout = 3 }
+    local list = { config = "$folder/config", connect_timeout = 12 }
     for i = 1, 64 do
       local port = i > p.dead and $wide_port or i == p.dead and $silent_port or $full_port
       list[i] = { "127.0.2." .. i, port = port, name = "web" .. i }
@@ -212,4 +226,69 @@ for dead in 1 9; do
   asked=$(cat "$folder/dead.accepted")
   [ "$asked" = "$runs" ] || fail "the silent host was asked $asked times in $runs runs"
 done
+
+cat >"$folder/order.lua" <<END
+-- 64 hosts, the first one silent, whose time is long enough for the slowest machine to ask the others.
+return recipe {
+  name = "order",
+  run = function()
+    local list = { config = "$folder/config", connect_timeout = 40 }
+    for i = 1, 64 do list[i] = { "127.0.4." .. i, port = i == 1 and $silent_port or $wide_port, name = "web" .. i } end
+    hosts(list):read({ "true" }, { max_fail = 1 })
+  end,
+}
+END
+
+echo "== 64 hosts, 1 dead: the others do not wait for it"
+forget wide
+all_in() { [ "$(grep -c 'Accepted publickey' "$folder/wide.log")" = 63 ]; }
+"$DEPLOYRUN" "$folder/order.lua" --json >"$folder/events" 2>"$folder/errors" &
+run=$!
+pids="$pids $run"
+tries=300
+until all_in; do
+  tries=$((tries - 1))
+  [ "$tries" -gt 0 ] || fail "the others are not in: $(grep -c 'Accepted publickey' "$folder/wide.log") of 63"
+  sleep 0.1
+done
+! grep -q '"op_failed"' "$folder/events" || fail "the others came after the dead one"
+kill -INT "$run"
+status=0
+wait "$run" || status=$?
+[ "$status" = 130 ] || fail "exit status $status"
+
+cat >"$folder/dying.lua" <<END
+return recipe {
+  name = "dying",
+  run = function()
+    local list = { config = "$folder/config", port = $wide_port }
+    for i = 1, 8 do list[i] = { "127.0.3." .. i, name = "web" .. i } end
+    local results = hosts(list):run("set -- \$SSH_CONNECTION; echo \$PPID >'$folder/session.'\$3; "
+      .. "until [ -e '$folder/go' ]; do sleep 0.1; done; echo done on \$3", { max_fail = 1, timeout = 120 })
+    if host("local"):run({ "echo", "real" }).stdout ~= "real\\n" then return end -- the walk
+    for i = 1, 8 do
+      local one = results["web" .. i]
+      if i == 3 then
+        if not one.error or one.error.code ~= "ssh.connection_lost" then fail("web3: " .. tostring(results)) end
+      elseif not one.value or one.value.stdout ~= "done on 127.0.3." .. i .. "\\n" then
+        fail("web" .. i .. ": " .. tostring(results))
+      end
+    end
+    log("failed:", results)
+  end,
+}
+END
+
+echo "== 8 hosts, 1 dies while its command runs"
+all_run() { [ "$(find "$folder" -name 'session.*' -size +0 | wc -l)" = 8 ]; }
+rm -f "$folder/go" "$folder"/session.*
+"$DEPLOYRUN" "$folder/dying.lua" --json >"$folder/events" 2>"$folder/errors" &
+run=$!
+pids="$pids $run"
+wait_for all_run
+kill -KILL "$(cat "$folder/session.127.0.3.3")"
+wait_for grep -q '"op_failed"' "$folder/events"
+: >"$folder/go"
+wait "$run" || { tail -3 "$folder/events"; cat "$folder/errors"; fail "the others' results were not kept"; }
+grep -oE '"failed:[^"]*' "$folder/events"
 echo ok

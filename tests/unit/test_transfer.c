@@ -89,6 +89,24 @@ static void a_listing_is_read_in_order(void **state) {
   dr__manifest_free(&m);
 }
 
+static void a_listing_tells_who_may_do_what(void **state) {
+  (void)state;
+  static const char list[] = RECORD("45ed 4096 0:33 root:www .") RECORD("41ed 0 0:0 a:b ./a")
+      RECORD("416d 0 0:0 a:b ./b") RECORD("a1ff 0 0:0 a:b ./l") RECORD("closed ./a")
+          RECORD("closed ./b") RECORD("user 1000:1000 1000 27") "end";
+  dr_manifest m;
+  assert_true(read_list(&m, list, sizeof list));
+  assert_int_equal(m.count, 3);
+  assert_string_equal(m.entries[2].link, "closed ./a"); /* what a link says is no remark */
+  assert_false(m.entries[0].closed);
+  assert_true(m.entries[1].closed);
+  assert_string_equal(m.user, "1000:1000 1000 27");
+  assert_string_equal(m.group, "33"); /* the folder is setgid */
+  dr__manifest_free(&m);
+  static const char odd[] = RECORD("41ed 0 0:$(id) a:b ./a") "end";
+  assert_false(read_list(&m, odd, sizeof odd));
+}
+
 static void a_listing_that_leads_outside_is_refused(void **state) {
   (void)state;
   static const char *const wrong[] = {"../x",   "./../x",  "./a/../../x", "/etc/passwd",
@@ -180,6 +198,89 @@ static void only_what_differs_is_installed(void **state) {
   dr__manifest_free(&here);
   dr__manifest_free(&there);
   json_decref(exclude);
+}
+
+/* A manifest of the target with one file "x" that is to be replaced, and its user. */
+static const dr_entry *judge_one(const char *ids, const char *user, const char *group,
+                                 const dr_sync_rules *rules, char **script) {
+  static dr_manifest here, there;
+  static dr_entry found;
+  dr_sync_plan plan;
+  dr__manifest_free(&here);
+  dr__manifest_free(&there);
+  put(&here, 'f', "x", "1");
+  put(&there, 'f', "x", "2");
+  snprintf(there.entries[0].ids, sizeof there.entries[0].ids, "%s", ids);
+  snprintf(there.group, sizeof there.group, "%s", group);
+  there.user = strdup(user);
+  assert_true(dr__manifest_compare(&plan, &here, &there, rules));
+  *script = dr__sync_install_script(&here, &there, &plan, rules);
+  const dr_entry *foreign = plan.foreign;
+  if (foreign) found = *foreign;
+  dr__sync_plan_free(&plan);
+  dr__manifest_free(&here);
+  dr__manifest_free(&there);
+  return foreign ? &found : NULL;
+}
+
+static void whose_a_file_is_stays_as_it_was(void **state) {
+  (void)state;
+  static const char moved[] = "mv -f -- \"$s\"/new/./x ./\nexit 0\n";
+  static const struct {
+    const char *ids, *user, *group, *owner;
+    const char
+        *given; /* to whom it is given; "": it is theirs already; NULL: that cannot be done */
+  } cases[] = {
+      {"1000:1000", "1000:1000 1000 27", "", NULL, ""},
+      {"1000:27", "1000:1000 1000 27", "", NULL, "1000:27"},
+      {"1000:2", "1000:1000 1000 27", "", NULL, NULL},
+      {"1000:1000", "1000:1000 1000 27", "27", NULL, "1000:1000"},
+      {"1000:5", "1000:1000 1000 27", "5", NULL, ""},
+      {"0:33", "1000:1000 1000 27 33", "", NULL, NULL},
+      {"100:1000", "1000:1000 1000", "", NULL, NULL},
+      {"0:33", "1000:1000 1000", "", "app", ""},
+      {"0:33", "0:0 0", "", NULL, "0:33"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char *script, expected[160] = "";
+    const dr_sync_rules rules = {.owner = cases[i].owner};
+    const dr_entry *foreign =
+        judge_one(cases[i].ids, cases[i].user, cases[i].group, &rules, &script);
+    assert_true((foreign != NULL) == (cases[i].given == NULL));
+    if (cases[i].given && *cases[i].given)
+      snprintf(expected, sizeof expected, "chown -h %s \"$s\"/new/./x || exit 30\n",
+               cases[i].given);
+    strncat(expected, moved, sizeof expected - strlen(expected) - 1);
+    if (cases[i].given) assert_string_equal(script, expected);
+    free(script);
+  }
+}
+
+static void what_is_in_a_closed_folder_is_not_changed(void **state) {
+  (void)state;
+  dr_manifest here = {0}, there = {0};
+  dr_sync_plan plan;
+  dr_sync_rules rules = {0};
+  put(&here, 'd', "d", "");
+  put(&here, 'f', "d/same", "1");
+  put(&there, 'd', "d", "");
+  put(&there, 'f', "d/same", "1");
+  put(&there, 'f', "d/gone", "1");
+  dr__manifest_find(&there, "d")->closed = true;
+  assert_true(dr__manifest_compare(&plan, &here, &there, &rules));
+  assert_null(plan.closed);
+  dr__sync_plan_free(&plan);
+  rules.remove = true;
+  assert_true(dr__manifest_compare(&plan, &here, &there, &rules));
+  assert_string_equal(plan.closed->path, "d");
+  dr__sync_plan_free(&plan);
+  rules.remove = false;
+  put(&here, 'l', "d/new", "x");
+  assert_true(dr__manifest_compare(&plan, &here, &there, &rules));
+  assert_string_equal(plan.closed->path, "d");
+  dr__sync_plan_free(&plan);
+  dr__manifest_free(&here);
+  dr__manifest_free(&there);
 }
 
 static void a_folder_in_the_way_of_a_file_is_a_conflict(void **state) {
@@ -447,10 +548,13 @@ int main(void) {
       cmocka_unit_test(an_answer_that_is_cut_off_or_odd_is_none),
       cmocka_unit_test(owners_are_compared_by_name_and_number),
       cmocka_unit_test(a_listing_is_read_in_order),
+      cmocka_unit_test(a_listing_tells_who_may_do_what),
       cmocka_unit_test(a_listing_that_leads_outside_is_refused),
       cmocka_unit_test(a_listing_that_is_cut_off_is_refused),
       cmocka_unit_test(patterns_leave_out_names_and_paths),
       cmocka_unit_test(only_what_differs_is_installed),
+      cmocka_unit_test(whose_a_file_is_stays_as_it_was),
+      cmocka_unit_test(what_is_in_a_closed_folder_is_not_changed),
       cmocka_unit_test(a_folder_in_the_way_of_a_file_is_a_conflict),
       cmocka_unit_test(what_a_sync_left_is_gone_on_with),
       cmocka_unit_test(what_is_not_what_it_was_to_be_is_sent_anew),
