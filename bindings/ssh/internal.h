@@ -219,6 +219,9 @@ int dr__ssh_wait(dr_ssh_session *session, struct pollfd *set, nfds_t count, int 
  * server has hung up, which libssh's own calls go on taking for "not yet". */
 int dr__ssh_wait_io(dr_ssh_session *session);
 
+/* True when there is somebody to ask, and the configuration does not forbid it (BatchMode). */
+bool dr__ssh_may_ask(const dr_ssh_session *session);
+
 /* Asks a person and waits for the answer, the deadline standing still meanwhile. *answer is
  * malloc'd, or NULL when nobody answered. `*generation` takes part as in dr__ssh_pool_answer().
  * Session's thread. */
@@ -290,6 +293,7 @@ typedef struct dr_ssh_known_key {
   ssh_key key;
   bool revoked;
   bool authority; /* @cert-authority: signs host certificates, is no key of the host itself */
+  bool portless;  /* of the name without the port, where the port is not 22 */
   char *file;
   unsigned line;
 } dr_ssh_known_key;
