@@ -382,6 +382,7 @@ struct dr_ssh_channel {
   dr_ssh_channel_kind kind;
   dr_ssh_pool *pool;
   char *command; /* COMMAND, STREAM_COMMAND */
+  char *line;    /* the command as the login shell is given it; made when it is opened */
   char *host;    /* TCP; UNIX: the path */
   int port;
   bool pty;
@@ -420,6 +421,9 @@ struct dr_ssh_channel {
   bool stalled;           /* output is waiting in libssh because the loop is behind */
   bool fetching;          /* that output is being taken from libssh */
   short fd_wants, fd_has; /* poll events of fd */
+  bool framed;            /* the command's output begins behind a mark */
+  size_t mark_seen;       /* bytes of it that have come */
+  char noise[160];        /* the beginning of what came before it */
   char said[256];         /* the end of what a stream's command wrote to standard error */
   size_t taken;           /* bytes of the first chunk that fd has taken */
   ssh_channel ssh;
@@ -489,10 +493,20 @@ struct dr_ssh_transport {
 /* Hands a channel to the transport's connection, making one when there is none. Loop's thread. */
 int dr__ssh_submit(dr_ssh_channel *channel, dr_err *err);
 
+/* shell.c: a command for a login shell of any kind, malloc'd; with a mark for kill.c or 0; framed:
+ * it says when it begins. NULL when memory is short. */
+char *dr__ssh_shell_line(const char *command, uint64_t mark, bool framed);
+
+/* How many of these bytes of a command's standard output came before the command began. */
+size_t dr__ssh_shell_noise(dr_ssh_channel *channel, const char *bytes, size_t length);
+
+/* False when the command should have said by now that it began. */
+bool dr__ssh_shell_began(const dr_ssh_channel *channel);
+
 /* kill.c: whether the server passes no signals on to this user's commands; marks a command so that
  * it can be found; and the command line that ends a marked one, malloc'd. */
 bool dr__ssh_needs_kill(const dr_ssh_config *config);
-int dr__ssh_mark(dr_ssh_channel *channel);
+void dr__ssh_mark(dr_ssh_channel *channel);
 char *dr__ssh_kill_line(const dr_ssh_channel *channel);
 
 /* tunnel.c: ends a tunnel's streams and socket without freeing it. */
