@@ -296,16 +296,8 @@ static ssh_channel take_channel(dr_ssh_session *s, const dr_ssh_channel *c) {
   return ssh_channel_new(s->ssh);
 }
 
-/* A terminal shows everything as it comes, what was typed included. */
-static bool make_line(dr_ssh_channel *c) {
-  if (!is_command(c) || c->connect_only || c->line != NULL) return true;
-  c->framed = !c->pty;
-  c->line = dr__ssh_shell_line(c->command, c->mark, c->framed);
-  return c->line != NULL;
-}
-
 static bool prepare(dr_ssh_session *s, dr_ssh_channel *c, uint64_t now) {
-  if (!make_line(c)) return false;
+  if (is_command(c) && !c->connect_only && !dr__ssh_shell_prepare(c)) return false;
   c->ssh = take_channel(s, c);
   if (c->ssh == NULL) return false;
   c->callbacks = (struct ssh_channel_callbacks_struct){
@@ -538,29 +530,13 @@ static bool stop_command(dr_ssh_channel *c, uint64_t now) {
   }
 }
 
-/* The login shell has ended, and the command was never begun. */
-static bool end_not_begun(dr_ssh_session *s, dr_ssh_channel *c) {
-  const char *alias = s->config->alias, *user = s->config->user;
-  dr_err err = DR_ERR_INIT;
-  char *said = c->noise[0] != '\0' ? c->noise : c->said;
-  said[strcspn(said, "\r\n")] = '\0';
-  dr__fail(&err, "ssh.login_shell",
-           "the login shell of %s on %s did not begin the command: it wrote \"%s\" and ended with "
-           "status %d",
-           user, alias, said, c->status);
-  dr__err_hint(&err,
-               "try ssh %s@%s 'echo in': the account may have no shell (nologin), a start file of "
-               "the shell may end it, or something else is run in its place (ForceCommand, or "
-               "command= in authorized_keys)",
-               user, alias);
-  return end(s, c, &err);
-}
-
 static bool end_command(dr_ssh_session *s, dr_ssh_channel *c) {
   dr_err err = DR_ERR_INIT;
-  if (c->signal[0] == '\0' && c->status >= 0 && !dr__ssh_shell_began(c)) return end_not_begun(s, c);
   if (c->signal[0] != '\0') {
     dr__copy_text(c->how.signal, sizeof c->how.signal, c->signal);
+  } else if (c->status >= 0 && !dr__ssh_shell_began(c)) {
+    dr__ssh_shell_failed(s, c, &err);
+    return end(s, c, &err);
   } else if (c->status >= 0) {
     c->how.status = c->status;
   } else {
@@ -598,8 +574,11 @@ static bool end_stream(dr_ssh_session *s, dr_ssh_channel *c) {
   bool left = c->kind == DR_SSH_STREAM_COMMAND && c->status < 0 && !c->remote_closed;
   if (left) (void)ssh_channel_request_send_signal(c->ssh, "TERM"); /* its client has gone */
   if (c->kind != DR_SSH_STREAM_COMMAND || c->status < 0) return end(s, c, NULL);
-  if (!dr__ssh_shell_began(c)) return end_not_begun(s, c);
-  if (c->status == 0) return end(s, c, NULL);
+  if (c->status == 0 && dr__ssh_shell_began(c)) return end(s, c, NULL);
+  if (!dr__ssh_shell_began(c)) {
+    dr__ssh_shell_failed(s, c, &err);
+    return end(s, c, &err);
+  }
   c->said[strcspn(c->said, "\n")] = '\0';
   dr__fail(&err, "ssh.channel", "the command behind the tunnel on %s ended with status %d: %s",
            s->config->alias, c->status, c->said);

@@ -493,15 +493,18 @@ struct dr_ssh_transport {
 /* Hands a channel to the transport's connection, making one when there is none. Loop's thread. */
 int dr__ssh_submit(dr_ssh_channel *channel, dr_err *err);
 
-/* shell.c: a command for a login shell of any kind, malloc'd; with a mark for kill.c or 0; framed:
- * it says when it begins. NULL when memory is short. */
-char *dr__ssh_shell_line(const char *command, uint64_t mark, bool framed);
+/* shell.c: makes channel->line, the command for a login shell of any kind; false when memory is
+ * short. */
+bool dr__ssh_shell_prepare(dr_ssh_channel *channel);
 
 /* How many of these bytes of a command's standard output came before the command began. */
 size_t dr__ssh_shell_noise(dr_ssh_channel *channel, const char *bytes, size_t length);
 
 /* False when the command should have said by now that it began. */
 bool dr__ssh_shell_began(const dr_ssh_channel *channel);
+
+/* The error for a login shell that has ended and did not. */
+void dr__ssh_shell_failed(const dr_ssh_session *session, dr_ssh_channel *channel, dr_err *err);
 
 /* kill.c: whether the server passes no signals on to this user's commands; marks a command so that
  * it can be found; and the command line that ends a marked one, malloc'd. */

@@ -12,6 +12,8 @@
  */
 #include "internal.h"
 
+#include "core/err.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,7 +67,7 @@ static void write_coded(char *out, size_t size, const char *line, uint64_t mark)
   memcpy(at, "'", 2);
 }
 
-char *dr__ssh_shell_line(const char *command, uint64_t mark, bool framed) {
+static char *shell_line(const char *command, uint64_t mark, bool framed) {
   size_t size = 5 * strlen(command) + sizeof decode + sizeof say_mark + 128;
   char *line = malloc(size);
   if (line == NULL) return NULL;
@@ -77,6 +79,15 @@ char *dr__ssh_shell_line(const char *command, uint64_t mark, bool framed) {
   }
   char *fitted = realloc(line, strlen(line) + 1);
   return fitted != NULL ? fitted : line;
+}
+
+/* A terminal shows everything as it comes, what was typed included: nothing is passed over there.
+ */
+bool dr__ssh_shell_prepare(dr_ssh_channel *c) {
+  if (c->line != NULL) return true;
+  c->framed = !c->pty;
+  c->line = shell_line(c->command, c->mark, c->framed);
+  return c->line != NULL;
 }
 
 /* The mark's first byte stands nowhere else in it: a byte that does not fit on either begins it
@@ -95,4 +106,19 @@ size_t dr__ssh_shell_noise(dr_ssh_channel *c, const char *bytes, size_t length) 
 
 bool dr__ssh_shell_began(const dr_ssh_channel *c) {
   return !c->framed || c->mark_seen == sizeof MARK - 1;
+}
+
+void dr__ssh_shell_failed(const dr_ssh_session *s, dr_ssh_channel *c, dr_err *err) {
+  const char *alias = s->config->alias, *user = s->config->user;
+  char *said = c->noise[0] != '\0' ? c->noise : c->said;
+  said[strcspn(said, "\r\n")] = '\0';
+  dr__fail(err, "ssh.login_shell",
+           "the login shell of %s on %s did not begin the command: it wrote \"%s\" and ended with "
+           "status %d",
+           user, alias, said, c->status);
+  dr__err_hint(err,
+               "try ssh %s@%s 'echo in': the account may have no shell (nologin), a start file of "
+               "the shell may end it, or something else is run in its place (ForceCommand, or "
+               "command= in authorized_keys)",
+               user, alias);
 }
