@@ -71,7 +71,7 @@ return recipe { name = "shell", run = function()
 end }
 END
 "$DEPLOYRUN" shell.lua >shell.log 2>&1 </dev/null || { cat shell.log; fail "behind a shell that prints text"; }
-grep -q 'in true 6 nil true false true 2 0' shell.log || { cat shell.log; fail "an answer was not read"; }
+grep -q 'in true 6 nil true false true 3 0' shell.log || { cat shell.log; fail "an answer was not read"; }
 cmp file there/file
 cmp file back
 diff -r tree tree_back
