@@ -23,6 +23,7 @@ StrictModes no
 UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
+SetEnv HOME=$world
 ForceCommand echo 'Welcome to the server'; cd $world/there && exec /bin/sh -c "\$SSH_ORIGINAL_COMMAND"
 END
 [ -e /run/sshd ] || [ "$(id -u)" != 0 ] || mkdir -p /run/sshd
