@@ -205,27 +205,39 @@ static json_t *next_word(const char **at) {
   return length > 0 ? json_stringn_nocheck(word, length) : NULL;
 }
 
-/* "81a4 6 1700000000 644 root root" as {found, type, size, mtime, mode, owner, group}; NULL when it
- * is not. */
-static json_t *read_stat(const char *line) {
+/* The next number of a line, of a base; moves *at behind it. False when there is none. */
+static bool next_number(const char **at, int base, long long *out) {
   char *end = NULL;
-  unsigned long mode = strtoul(line, &end, 16);
-  long long size = strtoll(end, &end, 10);
-  long long mtime = strtoll(end, &end, 10);
-  const char *at = end;
+  *out = strtoll(*at, &end, base);
+  bool found = end != *at && *end == ' ';
+  *at = end;
+  return found;
+}
+
+/* "81a4 6 1700000000 644 root root" as {found, type, size, mtime, mode, owner, group}; NULL when it
+ * is not, so that other words are never taken for an answer. */
+static json_t *read_stat(const char *line) {
+  long long mode, size, mtime;
+  const char *at = line;
+  if (!next_number(&at, 16, &mode) || !next_number(&at, 10, &size) || !next_number(&at, 10, &mtime))
+    return NULL;
   json_t *bits = next_word(&at);
   json_t *owner = next_word(&at);
   json_t *group = next_word(&at);
-  return json_pack("{s:b, s:s, s:I, s:I, s:o, s:o, s:o}", "found", 1, "type", type_of(mode), "size",
-                   (json_int_t)size, "mtime", (json_int_t)mtime, "mode", bits, "owner", owner,
-                   "group", group);
+  return json_pack("{s:b, s:s, s:I, s:I, s:o, s:o, s:o}", "found", 1, "type",
+                   type_of((unsigned long)mode), "size", (json_int_t)size, "mtime",
+                   (json_int_t)mtime, "mode", bits, "owner", owner, "group", group);
 }
 
 static json_t *parse_stat(dr_op *op, int status, json_t *result, dr_err *err) {
   json_decref(result);
   if (status == NO_CHANGE) return json_pack("{s:b}", "found", 0);
   json_t *info = status == 0 ? read_stat(dr__exec_text(op, 1)) : NULL;
-  if (!info) dr__exec_failed(op, status, err);
+  if (!info && status == 0)
+    dr__fail(err, "fs.failed", "what stat says of %.400s is no answer: \"%.200s\"",
+             dr__arg_string(op, "path", ""), dr__exec_text(op, 1));
+  else if (!info)
+    dr__exec_failed(op, status, err);
   return info;
 }
 

@@ -37,6 +37,7 @@ test|cmd:dropbear|dropbear-bin
 test|cmd:nginx|nginx-light
 test|cmd:ps|procps
 test|cmd:hyperfine|hyperfine
+test|cmd:tcsh|tcsh
 test|cmd:tmux|tmux
 test|cmd:docker-registry|docker-registry
 test|cmd:htpasswd|apache2-utils

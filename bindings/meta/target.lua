@@ -4,8 +4,8 @@
 --
 -- Every method that runs something may fail with the errors of reaching the machine: ssh.resolve, ssh.connect, ssh.timeout,
 -- ssh.protocol, ssh.host_key_unknown, ssh.host_key_changed, ssh.host_key_revoked, ssh.auth, ssh.jump, ssh.channel,
--- ssh.connection_lost, ssh.exit_status_lost; and with those of a command: command.failed, command.signal, command.timeout,
--- command.not_found, command.not_executable, command.not_started, command.no_such_folder, command.argument,
+-- ssh.connection_lost, ssh.exit_status_lost, ssh.login_shell; and with those of a command: command.failed, command.signal,
+-- command.timeout, command.not_found, command.not_executable, command.not_started, command.no_such_folder, command.argument,
 -- command.stuck, sudo.password, sudo.refused, sudo.terminal, secret.in_command. docs/errors.md explains them.
 
 ---@class deployrun.HostOptions

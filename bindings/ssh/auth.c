@@ -30,6 +30,8 @@ typedef struct login {
   bool locked[MAX_FILES]; /* identity files that need a passphrase */
   bool any_locked;
   bool file_tried[MAX_FILES];
+  bool public[MAX_FILES]; /* files that hold the public half alone: the agent has the other */
+  bool any_public;
   char tried[600]; /* for the message */
 } login;
 
@@ -89,6 +91,11 @@ static outcome fail_denied(login *l) {
            methods);
   if (l->answered) {
     hint_password(s);
+  } else if (l->any_public) {
+    dr__err_hint(&s->err,
+                 "a public key in IdentityFile means that an agent has the private one: load it "
+                 "there (ssh-add -L lists what it has; IdentityAgent names its socket), or name "
+                 "the file of the private key");
   } else if (l->any_locked) {
     dr__err_hint(&s->err, "load the key with ssh-add once, or run this on a terminal, where its "
                           "passphrase can be asked for");
@@ -211,12 +218,34 @@ static bool refused_before(login *l, const char *path, outcome *result) {
   return *result != ACCEPTED;
 }
 
+/* The public key in a file that holds nothing else, as password managers and tokens want it; NULL:
+ * it is something else. */
+static ssh_key public_key_in(const char *path) {
+  char start[16] = "";
+  ssh_key key = NULL;
+  FILE *file = fopen(path, "re");
+  if (file == NULL) return NULL;
+  size_t length = fread(start, 1, sizeof start - 1, file);
+  fclose(file);
+  bool private = length == 0 || strncmp(start, "-----BEGIN", 10) == 0;
+  if (private || ssh_pki_import_pubkey_file(path, &key) != SSH_OK) return NULL;
+  return key;
+}
+
+static bool is_public(login *l, size_t index) {
+  ssh_key key = public_key_in(l->s->config->identities.items[index]);
+  ssh_key_free(key);
+  if (key != NULL) l->public[index] = true;
+  return key != NULL;
+}
+
 /* Tries one identity file; with `ask`, one that needs a passphrase. */
 static outcome try_file(login *l, size_t index, bool ask) {
   const char *path = l->s->config->identities.items[index];
   char why[128];
   ssh_key key = NULL;
   outcome result = DENIED;
+  if (l->public[index] || is_public(l, index)) return DENIED;
   if (ask && refused_before(l, path, &result)) {
     if (result == DENIED) note(l, "%s", path);
     return result;
@@ -271,10 +300,13 @@ static bool is_in_file(ssh_key key, const char *path, const char *suffix, import
 }
 
 /* The identity file that holds this public key or certificate: its index, or -1. */
-static int file_of(const dr_ssh_config *config, ssh_key key) {
+static int file_of(const login *l, ssh_key key) {
+  const dr_ssh_config *config = l->s->config;
   for (size_t i = 0; i < config->identities.count; i++) {
     const char *path = config->identities.items[i];
-    if (is_in_file(key, path, ".pub", ssh_pki_import_pubkey_file) ||
+    bool itself = i < MAX_FILES && l->public[i];
+    if ((itself && is_in_file(key, path, "", ssh_pki_import_pubkey_file)) ||
+        is_in_file(key, path, ".pub", ssh_pki_import_pubkey_file) ||
         is_in_file(key, path, "-cert.pub", ssh_pki_import_cert_file)) {
       return (int)i;
     }
@@ -282,14 +314,22 @@ static int file_of(const dr_ssh_config *config, ssh_key key) {
   return -1;
 }
 
+/* Says that a file that holds a public key was of no use. */
+static void note_public(login *l, size_t index, const char *why) {
+  l->any_public = true;
+  note(l, "%s (a public key: %s)", l->s->config->identities.items[index], why);
+}
+
 /* Puts the keys of identity files first and takes out those that were refused already or may not be
  * used. */
 static void choose_keys(login *l, dr_ssh_agent_keys *keys) {
   const dr_ssh_config *config = l->s->config;
+  bool held[MAX_FILES] = {false};
   size_t first = 0, kept = 0;
   for (size_t i = 0; i < keys->count; i++) {
     dr_ssh_agent_key key = keys->items[i];
-    int file = file_of(config, key.key);
+    int file = file_of(l, key.key);
+    if (file >= 0 && file < MAX_FILES) held[file] = true;
     if ((file >= 0 && file < MAX_FILES && l->file_tried[file]) ||
         (file < 0 && config->identities_only)) {
       ssh_key_free(key.key);
@@ -305,6 +345,9 @@ static void choose_keys(login *l, dr_ssh_agent_keys *keys) {
     }
   }
   keys->count = kept;
+  for (size_t i = 0; i < MAX_FILES; i++) {
+    if (l->public[i] && !held[i]) note_public(l, i, "the agent does not have its private one");
+  }
 }
 
 static outcome use_agent(login *l, const dr_ssh_agent_keys *keys) {
@@ -340,6 +383,9 @@ static outcome try_public_keys(login *l) {
   if (!config->public_key) return DENIED;
   if (config->identities_explicit) result = try_files(l, false);
   if (result == DENIED && config->agent != NULL) result = try_agent(l);
+  for (size_t i = 0; i < MAX_FILES && config->agent == NULL; i++) {
+    if (l->public[i]) note_public(l, i, "there is no agent that has its private one");
+  }
   if (result == DENIED && !config->identities_explicit) result = try_files(l, false);
   if (result == DENIED && l->any_locked) result = try_files(l, true);
   return result;
@@ -357,7 +403,7 @@ static int answer_prompt(login *l, const char *prompt, bool secret, int attempt,
     *answer = attempt == 0 ? strdup(config->password) : NULL;
     return DR_OK;
   }
-  if (!config->ask_password || l->s->pool->asker == NULL) return DR_OK;
+  if (!config->ask_password || !dr__ssh_may_ask(l->s)) return DR_OK;
   snprintf(question, sizeof question, "%s%s@%s: %s", attempt > 0 ? "That was not it. " : "",
            config->user, config->alias, prompt);
   snprintf(topic, sizeof topic, "%s@%s:%d %.200s", config->user, config->host, config->port,
@@ -461,8 +507,12 @@ int dr__ssh_login(dr_ssh_session *s) {
   for (int factor = 0; factor < 3 && (result == DENIED || result == PARTIAL); factor++) {
     bool more = result == PARTIAL;
     result = DENIED;
-    if (takes(&l, SSH_AUTH_METHOD_INTERACTIVE)) result = try_interactive(&l);
-    if (result == DENIED && takes(&l, SSH_AUTH_METHOD_PASSWORD)) result = try_password(&l);
+    if (s->config->interactive && takes(&l, SSH_AUTH_METHOD_INTERACTIVE)) {
+      result = try_interactive(&l);
+    }
+    if (result == DENIED && s->config->password_login && takes(&l, SSH_AUTH_METHOD_PASSWORD)) {
+      result = try_password(&l);
+    }
     if (result == DENIED && more && takes(&l, SSH_AUTH_METHOD_PUBLICKEY)) {
       result = try_public_keys(&l);
     }

@@ -64,7 +64,9 @@ static bool goes_to_file(const dr_ssh_channel *c, int stream) {
   return stream == 1 && c->files != NULL && c->files->output_fd >= 0;
 }
 
-static size_t give_output(dr_ssh_channel *c, int stream, const char *bytes, size_t length) {
+/* Passes on what the command itself wrote. */
+static size_t give_own_output(dr_ssh_channel *c, int stream, const char *bytes, size_t length) {
+  if (length == 0) return 0;
   if (goes_to_file(c, stream)) {
     if (atomic_load(&c->files->failed) == 0) (void)dr__exec_files_write(c->files, bytes, length);
     return length; /* after a failure the command is being ended: what it still writes is lost */
@@ -75,6 +77,11 @@ static size_t give_output(dr_ssh_channel *c, int stream, const char *bytes, size
   uv_mutex_unlock(&c->pool->lock);
   if (kept < length) c->stalled = true;
   return kept;
+}
+
+static size_t give_output(dr_ssh_channel *c, int stream, const char *bytes, size_t length) {
+  size_t noise = stream == 1 ? dr__ssh_shell_noise(c, bytes, length) : 0;
+  return noise + give_own_output(c, stream, bytes + noise, length - noise);
 }
 
 /* Fetches what libssh holds of one stream; false when there is no room for more. */
@@ -290,6 +297,7 @@ static ssh_channel take_channel(dr_ssh_session *s, const dr_ssh_channel *c) {
 }
 
 static bool prepare(dr_ssh_session *s, dr_ssh_channel *c, uint64_t now) {
+  if (is_command(c) && !c->connect_only && !dr__ssh_shell_prepare(c)) return false;
   c->ssh = take_channel(s, c);
   if (c->ssh == NULL) return false;
   c->callbacks = (struct ssh_channel_callbacks_struct){
@@ -355,7 +363,7 @@ static bool wait_for_place(dr_ssh_session *s, dr_ssh_channel *c, uint64_t now) {
 /* The next request after opening, if any. */
 static int request_now(dr_ssh_channel *c) {
   if (c->phase == DR_SSH_PTY) return ssh_channel_request_pty_size(c->ssh, "xterm", 80, 24);
-  return ssh_channel_request_exec(c->ssh, c->command);
+  return ssh_channel_request_exec(c->ssh, c->line);
 }
 
 /* From here on the command may run, or bytes may flow, whatever we hear of it: it is not begun anew
@@ -526,6 +534,9 @@ static bool end_command(dr_ssh_session *s, dr_ssh_channel *c) {
   dr_err err = DR_ERR_INIT;
   if (c->signal[0] != '\0') {
     dr__copy_text(c->how.signal, sizeof c->how.signal, c->signal);
+  } else if (c->status >= 0 && !dr__ssh_shell_began(c)) {
+    dr__ssh_shell_failed(s, c, &err);
+    return end(s, c, &err);
   } else if (c->status >= 0) {
     c->how.status = c->status;
   } else {
@@ -562,7 +573,12 @@ static bool end_stream(dr_ssh_session *s, dr_ssh_channel *c) {
   dr_err err = DR_ERR_INIT;
   bool left = c->kind == DR_SSH_STREAM_COMMAND && c->status < 0 && !c->remote_closed;
   if (left) (void)ssh_channel_request_send_signal(c->ssh, "TERM"); /* its client has gone */
-  if (c->kind != DR_SSH_STREAM_COMMAND || c->status <= 0) return end(s, c, NULL);
+  if (c->kind != DR_SSH_STREAM_COMMAND || c->status < 0) return end(s, c, NULL);
+  if (c->status == 0 && dr__ssh_shell_began(c)) return end(s, c, NULL);
+  if (!dr__ssh_shell_began(c)) {
+    dr__ssh_shell_failed(s, c, &err);
+    return end(s, c, &err);
+  }
   c->said[strcspn(c->said, "\n")] = '\0';
   dr__fail(&err, "ssh.channel", "the command behind the tunnel on %s ended with status %d: %s",
            s->config->alias, c->status, c->said);

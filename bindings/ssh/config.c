@@ -229,6 +229,9 @@ static int take_options(dr_ssh_config *config, const dr_ssh_options *options, dr
   }
   if (options->identities_only) config->identities_only = 1;
   if (options->ask_password) config->ask_password = 1;
+  if (options->ask_password || options->password != NULL) {
+    config->password_login = config->interactive = 1;
+  }
   if (rc == DR_OK) rc = copy_text(&config->jump, options->jump);
   if (rc == DR_OK) rc = copy_text(&config->password, options->password);
   if (rc == DR_OK && options->known_hosts != NULL) {
@@ -244,17 +247,30 @@ static int take_options(dr_ssh_config *config, const dr_ssh_options *options, dr
   return rc == DR_OK ? DR_OK : dr__err_nomem(err);
 }
 
-static int read_files(dr_ssh_config *config, const char *path, dr_err *err) {
+static int read_once(dr_ssh_config *config, const char *path, dr_err *err) {
   char user[2048];
-  if (path != NULL && strcmp(path, "none") == 0) return DR_OK;
   if (path != NULL) return dr__ssh_config_read(config, path, false, true, err);
   snprintf(user, sizeof user, "%s/.ssh/config", dr__ssh_home());
   if (dr__ssh_config_read(config, user, false, false, err) != DR_OK) return DR_FAILED;
   return dr__ssh_config_read(config, "/etc/ssh/ssh_config", true, false, err);
 }
 
+/* Match final applies when all else is known, so the files are then read once more. */
+static int read_files(dr_ssh_config *config, const char *path, dr_err *err) {
+  if (path != NULL && strcmp(path, "none") == 0) return DR_OK;
+  int rc = read_once(config, path, err);
+  if (rc != DR_OK || !config->wants_final) return rc;
+  config->final = true;
+  return read_once(config, path, err);
+}
+
 static void default_number(int *field, int value) {
   if (*field == -1) *field = value;
+}
+
+/* For ssh 0 means "never gives up"; here every wait ends, so that it means the default. */
+static void default_bound(int *field, int value) {
+  if (*field <= 0) *field = value;
 }
 
 static int default_names(dr_ssh_config *config) {
@@ -330,10 +346,13 @@ static int defaults(dr_ssh_config *config) {
   default_number(&config->identities_only, 0);
   default_number(&config->ask_password, 0);
   default_number(&config->public_key, 1);
+  default_number(&config->password_login, 1);
+  default_number(&config->interactive, 1);
+  default_number(&config->batch, 0);
   default_number(&config->compression, 0);
-  default_number(&config->connect_timeout_ms, 10000);
-  default_number(&config->keepalive_ms, 5000);
-  default_number(&config->keepalive_count, 3);
+  default_bound(&config->connect_timeout_ms, 10000);
+  default_bound(&config->keepalive_ms, 5000);
+  default_bound(&config->keepalive_count, 3);
   config->key_alias = config->key_name != NULL;
   if (default_names(config) != DR_OK || default_identities(config) != DR_OK ||
       default_agent(config) != DR_OK || default_known_hosts(config) != DR_OK ||
@@ -356,6 +375,7 @@ static dr_ssh_config *blank(void) {
   config->port = config->family = config->identities_only = config->ask_password = -1;
   config->public_key = config->compression = config->connect_timeout_ms = -1;
   config->keepalive_ms = config->keepalive_count = -1;
+  config->password_login = config->interactive = config->batch = -1;
   return config;
 }
 

@@ -42,14 +42,19 @@ typedef struct dr_ssh_config {
 
   char *password;
   int ask_password;
-  int public_key;
+  int public_key, password_login, interactive; /* the ways to log in that may be taken */
+  int batch;                                   /* BatchMode: nobody is asked anything */
 
   char *ciphers, *macs, *kex, *host_key_algorithms, *public_key_algorithms; /* or NULL */
   int compression;
 
   int connect_timeout_ms;
-  int keepalive_ms; /* 0: none */
+  int keepalive_ms;
   int keepalive_count;
+
+  /* while the files are read: Match final was met, so that they are read a second time; and this is
+   * that time */
+  bool wants_final, final;
 } dr_ssh_config;
 
 /* Works out the configuration of a host. New reference in *out. Fails with "ssh.config" (unreadable
@@ -78,6 +83,23 @@ int dr__ssh_config_read(dr_ssh_config *config, const char *path, bool system, bo
 /* Reads text, as if it were a file of that name. */
 int dr__ssh_config_parse(dr_ssh_config *config, const char *name, const char *text, bool system,
                          dr_err *err);
+
+/* ---- algorithms.c */
+
+typedef enum dr_ssh_algorithms {
+  DR_SSH_CIPHERS,
+  DR_SSH_MACS,
+  DR_SSH_KEX,
+  DR_SSH_HOST_KEYS,
+  DR_SSH_USER_KEYS
+} dr_ssh_algorithms;
+
+/* The list that libssh is to be given, in out: `wanted` is a list as in ssh_config(5), with its
+ * '+',
+ * '-' or '^' and patterns, or NULL; `usual` is what it changes, NULL: the default. False when
+ * nothing remains that libssh knows. */
+bool dr__ssh_algorithms(dr_ssh_algorithms kind, const char *wanted, const char *usual, char *out,
+                        size_t size);
 
 /* "90", "90s", "5m", "1h30m" in seconds, -1 when it is none of these. */
 long dr__ssh_seconds(const char *text);

@@ -4,7 +4,8 @@
  * IdentityFile, no IdentitiesOnly, no keepalive), it turns ProxyJump into a shell command that
  * starts ssh, and one malformed line fails the whole file. So the keywords that matter for reaching
  * a host are read here; the first value given wins, as ssh does it. Keywords that are not in the
- * table are passed over. `Match exec` never matches: reading a file starts no programs.
+ * table are passed over. Reading a file starts no programs: where it would take one to know whether
+ * a line counts (`Match exec`), and the line would set something, it is refused.
  *
  * Called by config.c and unit tests. Pure apart from reading files; any thread.
  */
@@ -28,14 +29,16 @@ typedef struct reader {
   const char *file;
   unsigned line;
   unsigned depth;
-  bool system;  /* Include is relative to /etc/ssh, else to ~/.ssh */
-  bool applies; /* the block we are in is for this host */
+  bool system;        /* Include is relative to /etc/ssh, else to ~/.ssh */
+  bool applies;       /* the block we are in is for this host */
+  unsigned exec_line; /* of the Match exec that decides about the block; 0: none does */
   dr_err *err;
 } reader;
 
 typedef enum keyword_type {
   KEY_STRING,
   KEY_NUMBER,
+  KEY_PORT,
   KEY_SECONDS, /* stored as milliseconds */
   KEY_BOOLEAN,
   KEY_APPEND, /* each line adds one */
@@ -56,7 +59,7 @@ typedef struct keyword {
 static const keyword keywords[] = {
     {"hostname", KEY_STRING, FIELD(host)},
     {"user", KEY_STRING, FIELD(user)},
-    {"port", KEY_NUMBER, FIELD(port)},
+    {"port", KEY_PORT, FIELD(port)},
     {"addressfamily", KEY_FAMILY, FIELD(family)},
     {"bindaddress", KEY_STRING, FIELD(bind_address)},
     {"hostkeyalias", KEY_STRING, FIELD(key_name)},
@@ -70,6 +73,10 @@ static const keyword keywords[] = {
     {"globalknownhostsfile", KEY_LIST, FIELD(global_known_hosts)},
     {"stricthostkeychecking", KEY_STRING, FIELD(strict)},
     {"pubkeyauthentication", KEY_BOOLEAN, FIELD(public_key)},
+    {"passwordauthentication", KEY_BOOLEAN, FIELD(password_login)},
+    {"kbdinteractiveauthentication", KEY_BOOLEAN, FIELD(interactive)},
+    {"challengeresponseauthentication", KEY_BOOLEAN, FIELD(interactive)},
+    {"batchmode", KEY_BOOLEAN, FIELD(batch)},
     {"preferredauthentications", KEY_PREFERRED, FIELD(ask_password)},
     {"ciphers", KEY_STRING, FIELD(ciphers)},
     {"macs", KEY_STRING, FIELD(macs)},
@@ -165,6 +172,16 @@ static int set_number(reader *r, int *field, const char *value, bool seconds) {
   return DR_OK;
 }
 
+static int set_port(reader *r, int *field, const char *value) {
+  char *end;
+  long port = strtol(value, &end, 10);
+  if (end == value || *end != '\0' || port < 1 || port > 65535) {
+    return bad_line(r, "a port is a number between 1 and 65535");
+  }
+  if (*field == -1) *field = (int)port;
+  return DR_OK;
+}
+
 static int set_boolean(reader *r, int *field, const char *value) {
   bool yes = strcasecmp(value, "yes") == 0 || strcasecmp(value, "true") == 0;
   if (!yes && strcasecmp(value, "no") != 0 && strcasecmp(value, "false") != 0) {
@@ -194,12 +211,42 @@ static void set_preferred(int *field, const char *value) {
   }
 }
 
+/* One that is there is not added again: a second reading of the file finds it once more. */
+static int set_append(dr_ssh_strings *list, const char *value) {
+  for (size_t i = 0; i < list->count; i++) {
+    if (strcmp(list->items[i], value) == 0) return DR_OK;
+  }
+  return dr__ssh_strings_add(list, value);
+}
+
 static int set_list(dr_ssh_strings *list, char *const *words, size_t count) {
   if (list->items != NULL) return DR_OK;
   for (size_t i = 0; i < count; i++) {
     if (dr__ssh_strings_add(list, words[i]) != DR_OK) return DR_FAILED;
   }
   return DR_OK;
+}
+
+/* True when an earlier line has set it, so that a later one does not count. */
+static bool is_set(const dr_ssh_config *config, const keyword *key) {
+  const void *field = (const char *)config + key->offset;
+  switch (key->type) {
+  case KEY_STRING:
+  case KEY_REST: return *(char *const *)field != NULL;
+  case KEY_LIST: return ((const dr_ssh_strings *)field)->items != NULL;
+  case KEY_APPEND: return false;
+  default: return *(const int *)field != -1;
+  }
+}
+
+static int undecided(reader *r) {
+  dr__fail(r->err, "ssh.config",
+           "%s:%u: whether this line counts is decided by the program of the Match exec in line "
+           "%u, and no program is started to read a configuration",
+           r->file, r->line, r->exec_line);
+  dr__err_hint(r->err, "give the line to hosts by name (Host, Match host), set it further up, or "
+                       "name a file for deployrun alone: config = \"…\" of host");
+  return DR_FAILED;
 }
 
 /* Stores the words of one line; rest is the unsplit text after the keyword. */
@@ -212,11 +259,12 @@ static int store(reader *r, const keyword *key, char *const *words, size_t count
   case KEY_STRING: rc = set_string(field, words[0]); break;
   case KEY_REST: rc = set_string(field, rest); break;
   case KEY_NUMBER: return set_number(r, field, words[0], false);
+  case KEY_PORT: return set_port(r, field, words[0]);
   case KEY_SECONDS: return set_number(r, field, words[0], true);
   case KEY_BOOLEAN: return set_boolean(r, field, words[0]);
   case KEY_FAMILY: return set_family(r, field, words[0]);
   case KEY_PREFERRED: set_preferred(field, words[0]); break;
-  case KEY_APPEND: rc = dr__ssh_strings_add(field, words[0]); break;
+  case KEY_APPEND: rc = set_append(field, words[0]); break;
   case KEY_LIST: rc = set_list(field, words, count); break;
   }
   return rc == DR_OK ? DR_OK : dr__err_nomem(r->err);
@@ -224,21 +272,43 @@ static int store(reader *r, const keyword *key, char *const *words, size_t count
 
 /* ---- lines */
 
-/* Splits text in place at white space, with "double quotes" around a word that holds some, up to a
- * '#' that begins a word. Returns the number of words, or -1 for a quote that is not closed or too
- * many words. */
+/* Takes one word out of *text and writes it to *to, without its quotes and backslashes; both move
+ * on. False when a quote is not closed. */
+static bool take_word(char **text, char **to) {
+  char quote = '\0', *at = *text, *out = *to;
+  for (; *at != '\0'; at++) {
+    bool escaped = at[0] == '\\' && at[1] != '\0' &&
+                   (strchr("'\"\\", at[1]) != NULL || (quote == '\0' && at[1] == ' '));
+    if (escaped) {
+      *out++ = *++at;
+    } else if (quote == '\0' && strchr(" \t\r\f", *at) != NULL) {
+      break;
+    } else if (quote == '\0' && (*at == '"' || *at == '\'')) {
+      quote = *at;
+    } else if (quote != '\0' && *at == quote) {
+      quote = '\0';
+    } else {
+      *out++ = *at;
+    }
+  }
+  *text = at + (*at != '\0');
+  *out++ = '\0';
+  *to = out;
+  return quote == '\0';
+}
+
+/* Splits text in place at white space, as ssh does: '…' and "…" anywhere in a word, a backslash
+ * before a quote, a backslash or (outside quotes) a space, up to a '#' that begins a word. Returns
+ * the number of words, or -1 for a quote that is not closed or too many words. */
 static int split(char *text, char **words) {
   int count = 0;
+  char *out = text;
   while (true) {
     text += strspn(text, " \t\r\f");
     if (*text == '\0' || *text == '#') return count;
     if (count == MAX_WORDS) return -1;
-    bool quoted = *text == '"';
-    if (quoted) text++;
-    words[count++] = text;
-    text = quoted ? strchr(text, '"') : text + strcspn(text, " \t\r\f");
-    if (text == NULL) return -1;
-    if (*text != '\0') *text++ = '\0';
+    words[count++] = out;
+    if (!take_word(&text, &out)) return -1;
   }
 }
 
@@ -259,15 +329,25 @@ static bool match_one(const reader *r, const char *what, char *patterns) {
   return name != NULL && dr__ssh_match_list(list, count, name);
 }
 
+/* `final` and `canonical` hold in the second reading. Whether a block with `exec` applies is open
+ * unless the other criteria rule it out. */
 static int match_block(reader *r, char **words, size_t count) {
   r->applies = true;
+  r->exec_line = 0;
   for (size_t i = 0; i < count; i++) {
     bool inverted = words[i][0] == '!';
     const char *what = words[i] + inverted;
+    bool final = strcasecmp(what, "final") == 0;
     bool found = strcasecmp(what, "all") == 0;
-    if (!found && strcasecmp(what, "canonical") != 0 && strcasecmp(what, "final") != 0) {
+    if (final || strcasecmp(what, "canonical") == 0) {
+      r->config->wants_final = r->config->wants_final || final;
+      found = r->config->final;
+    } else if (!found) {
       if (i + 1 == count) return bad_line(r, "Match needs a pattern after each criterion");
-      found = match_one(r, what, words[++i]);
+      bool exec = strcasecmp(what, "exec") == 0;
+      if (exec) r->exec_line = r->line;
+      found = exec ? !inverted : match_one(r, what, words[i + 1]);
+      i++;
     }
     r->applies = r->applies && found != inverted;
   }
@@ -303,13 +383,19 @@ static int include(reader *r, char **words, size_t count) {
 static int read_keyword(reader *r, const char *name, char **words, size_t count, const char *rest) {
   if (strcasecmp(name, "host") == 0) {
     r->applies = dr__ssh_match_list((const char *const *)words, count, r->config->alias);
+    r->exec_line = 0;
     return DR_OK;
   }
   if (strcasecmp(name, "match") == 0) return match_block(r, words, count);
   if (!r->applies) return DR_OK;
-  if (strcasecmp(name, "include") == 0) return include(r, words, count);
+  if (strcasecmp(name, "include") == 0) {
+    return r->exec_line > 0 ? undecided(r) : include(r, words, count);
+  }
   for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++) {
-    if (strcasecmp(name, keywords[i].name) == 0) return store(r, &keywords[i], words, count, rest);
+    const keyword *key = &keywords[i];
+    if (strcasecmp(name, key->name) != 0) continue;
+    if (r->exec_line > 0) return is_set(r->config, key) ? DR_OK : undecided(r);
+    return store(r, key, words, count, rest);
   }
   return DR_OK;
 }

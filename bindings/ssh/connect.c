@@ -19,11 +19,7 @@
  * others got in it is asked as long as there is time, see turns.c. */
 enum { MOST_TRIES = 6, FIRST_PAUSE_MS = 100 };
 
-/* AES-GCM first: with AES instructions, which every server CPU has by now, it moves several times
- * as many bytes a second as libssh's first choice, ChaCha20. */
-static const char default_ciphers[] =
-    "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,"
-    "aes256-ctr,aes192-ctr,aes128-ctr";
+enum { ALGORITHMS_SIZE = 1024 };
 
 static int fail_option(dr_ssh_session *s, const char *name, const char *value) {
   dr__fail(&s->err, "ssh.config", "%s: %s %s is not understood", s->config->alias, name, value);
@@ -47,41 +43,6 @@ static int set_texts(dr_ssh_session *s, const text_option *options, size_t count
   return DR_OK;
 }
 
-static int set_algorithms(dr_ssh_session *s, const char *host_keys) {
-  const dr_ssh_config *config = s->config;
-  const char *ciphers = config->ciphers != NULL ? config->ciphers : default_ciphers;
-  const text_option options[] = {
-      {SSH_OPTIONS_CIPHERS_C_S, "Ciphers", ciphers},
-      {SSH_OPTIONS_CIPHERS_S_C, "Ciphers", ciphers},
-      {SSH_OPTIONS_HMAC_C_S, "MACs", config->macs},
-      {SSH_OPTIONS_HMAC_S_C, "MACs", config->macs},
-      {SSH_OPTIONS_KEY_EXCHANGE, "KexAlgorithms", config->kex},
-      {SSH_OPTIONS_HOSTKEYS, "HostKeyAlgorithms", host_keys},
-      {SSH_OPTIONS_PUBLICKEY_ACCEPTED_TYPES, "PubkeyAcceptedAlgorithms",
-       config->public_key_algorithms},
-      {SSH_OPTIONS_COMPRESSION, "Compression", config->compression ? "yes" : NULL},
-  };
-  return set_texts(s, options, sizeof options / sizeof options[0]);
-}
-
-/* libssh's own known_hosts and configuration reading is turned off: hostkey.c and config.c do that.
- */
-static int set_basics(dr_ssh_session *s) {
-  const dr_ssh_config *config = s->config;
-  int no = 0, yes = 1;
-  const text_option options[] = {
-      {SSH_OPTIONS_HOST, "HostName", config->host},
-      {SSH_OPTIONS_USER, "User", config->user},
-      {SSH_OPTIONS_KNOWNHOSTS, "UserKnownHostsFile", "/dev/null"},
-      {SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "GlobalKnownHostsFile", "/dev/null"},
-  };
-  ssh_options_set(s->ssh, SSH_OPTIONS_PROCESS_CONFIG, &no);
-  ssh_options_set(s->ssh, SSH_OPTIONS_PORT, &config->port);
-  ssh_options_set(s->ssh, SSH_OPTIONS_NODELAY, &yes);
-  ssh_options_set(s->ssh, SSH_OPTIONS_FD, &s->fd);
-  return set_texts(s, options, sizeof options / sizeof options[0]);
-}
-
 static const char certificate[] = "-cert-v01@openssh.com";
 
 /* Copies a list of host key algorithms without those for certificates, which libssh accepts in a
@@ -102,18 +63,86 @@ static bool copy_plain(char *out, size_t size, const char *list) {
   return used > 0;
 }
 
+static int fail_algorithms(dr_ssh_session *s, const char *name, const char *wanted) {
+  dr__fail(&s->err, "ssh.config", "%s: %s %s leaves nothing that can be used here",
+           s->config->alias, name, wanted);
+  dr__err_hint(&s->err,
+               "libssh knows fewer algorithms than OpenSSH: add one of its to %s in "
+               "~/.ssh/config, or leave the line out for this host",
+               name);
+  return DR_FAILED;
+}
+
+/* Hands one list to libssh: what the configuration makes of the usual one (NULL: the default). */
+static int set_list(dr_ssh_session *s, dr_ssh_algorithms kind, const char *wanted,
+                    const char *usual) {
+  static const struct {
+    const char *name;
+    int options[2];
+  } all[] = {
+      [DR_SSH_CIPHERS] = {"Ciphers", {SSH_OPTIONS_CIPHERS_C_S, SSH_OPTIONS_CIPHERS_S_C}},
+      [DR_SSH_MACS] = {"MACs", {SSH_OPTIONS_HMAC_C_S, SSH_OPTIONS_HMAC_S_C}},
+      [DR_SSH_KEX] = {"KexAlgorithms", {SSH_OPTIONS_KEY_EXCHANGE, -1}},
+      [DR_SSH_HOST_KEYS] = {"HostKeyAlgorithms", {SSH_OPTIONS_HOSTKEYS, -1}},
+      [DR_SSH_USER_KEYS] = {"PubkeyAcceptedAlgorithms", {SSH_OPTIONS_PUBLICKEY_ACCEPTED_TYPES, -1}},
+  };
+  char list[ALGORITHMS_SIZE], plain[ALGORITHMS_SIZE];
+  const char *given = list;
+  if (!dr__ssh_algorithms(kind, wanted, usual, list, sizeof list)) {
+    return fail_algorithms(s, all[kind].name, wanted);
+  }
+  if (kind == DR_SSH_HOST_KEYS) given = copy_plain(plain, sizeof plain, list) ? plain : usual;
+  for (int i = 0; i < 2 && all[kind].options[i] >= 0; i++) {
+    if (ssh_options_set(s->ssh, (enum ssh_options_e)all[kind].options[i], given) != 0) {
+      return fail_option(s, all[kind].name, given);
+    }
+  }
+  return DR_OK;
+}
+
+static int set_algorithms(dr_ssh_session *s, const dr_ssh_known_key *known) {
+  const dr_ssh_config *config = s->config;
+  char host_keys[ALGORITHMS_SIZE];
+  dr__ssh_host_key_order(known, host_keys, sizeof host_keys);
+  int rc = set_list(s, DR_SSH_CIPHERS, config->ciphers, NULL);
+  if (rc == DR_OK) rc = set_list(s, DR_SSH_HOST_KEYS, config->host_key_algorithms, host_keys);
+  if (rc == DR_OK && config->macs != NULL) rc = set_list(s, DR_SSH_MACS, config->macs, NULL);
+  if (rc == DR_OK && config->kex != NULL) rc = set_list(s, DR_SSH_KEX, config->kex, NULL);
+  if (rc == DR_OK && config->public_key_algorithms != NULL) {
+    rc = set_list(s, DR_SSH_USER_KEYS, config->public_key_algorithms, NULL);
+  }
+  if (rc == DR_OK && config->compression) {
+    const text_option option = {SSH_OPTIONS_COMPRESSION, "Compression", "yes"};
+    rc = set_texts(s, &option, 1);
+  }
+  return rc;
+}
+
+/* libssh's own known_hosts and configuration reading is turned off: hostkey.c and config.c do that.
+ */
+static int set_basics(dr_ssh_session *s) {
+  const dr_ssh_config *config = s->config;
+  int no = 0, yes = 1;
+  const text_option options[] = {
+      {SSH_OPTIONS_HOST, "HostName", config->host},
+      {SSH_OPTIONS_USER, "User", config->user},
+      {SSH_OPTIONS_KNOWNHOSTS, "UserKnownHostsFile", "/dev/null"},
+      {SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "GlobalKnownHostsFile", "/dev/null"},
+  };
+  ssh_options_set(s->ssh, SSH_OPTIONS_PROCESS_CONFIG, &no);
+  ssh_options_set(s->ssh, SSH_OPTIONS_PORT, &config->port);
+  ssh_options_set(s->ssh, SSH_OPTIONS_NODELAY, &yes);
+  ssh_options_set(s->ssh, SSH_OPTIONS_FD, &s->fd);
+  return set_texts(s, options, sizeof options / sizeof options[0]);
+}
+
 static int new_ssh(dr_ssh_session *s, const dr_ssh_known_key *known) {
-  const char *wanted = s->config->host_key_algorithms;
-  char host_keys[1024];
   s->ssh = ssh_new();
   if (s->ssh == NULL) return dr__err_nomem(&s->err);
   ssh_set_blocking(s->ssh, 0);
   ssh_set_counters(s->ssh, &s->counter, NULL);
-  if (wanted == NULL || !copy_plain(host_keys, sizeof host_keys, wanted)) {
-    dr__ssh_host_key_order(known, host_keys, sizeof host_keys);
-  }
   if (set_basics(s) != DR_OK) return DR_FAILED;
-  return set_algorithms(s, host_keys);
+  return set_algorithms(s, known);
 }
 
 /* ---- the server's first words */

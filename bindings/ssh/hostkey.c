@@ -24,13 +24,17 @@
 
 enum { MAX_LINE = 16384 };
 
+/* True when the host is looked up by its name and port together. */
+static bool has_port(const dr_ssh_config *config) {
+  return config->port != 22 && !config->key_alias;
+}
+
 /* The name a host has in known_hosts: in lower case, [name]:port when the port is not 22. */
-static void known_name(const dr_ssh_config *config, char *buffer, size_t size) {
-  bool plain = config->port == 22 || config->key_alias;
-  if (plain) {
-    snprintf(buffer, size, "%s", config->key_name);
-  } else {
+static void known_name(const dr_ssh_config *config, bool with_port, char *buffer, size_t size) {
+  if (with_port) {
     snprintf(buffer, size, "[%s]:%d", config->key_name, config->port);
+  } else {
+    snprintf(buffer, size, "%s", config->key_name);
   }
   for (char *at = buffer; *at != '\0'; at++) *at = (char)tolower((unsigned char)*at);
 }
@@ -91,18 +95,31 @@ static int read_known(const char *file, const char *name, dr_ssh_known_key ***en
   return rc;
 }
 
-int dr__ssh_known_keys(const dr_ssh_config *config, dr_ssh_known_key **out) {
+/* Adds what all files know of one name, behind **end, which moves to the new end. */
+static int read_all(const dr_ssh_config *config, const char *name, dr_ssh_known_key ***end) {
   const dr_ssh_strings *lists[] = {&config->user_known_hosts, &config->global_known_hosts};
-  dr_ssh_known_key **end = out;
-  char name[512];
-  *out = NULL;
-  known_name(config, name, sizeof name);
   for (size_t i = 0; i < 2; i++) {
     for (size_t k = 0; k < lists[i]->count; k++) {
-      if (read_known(lists[i]->items[k], name, &end) != DR_OK) return DR_FAILED;
+      if (read_known(lists[i]->items[k], name, end) != DR_OK) return DR_FAILED;
     }
   }
   return DR_OK;
+}
+
+/* A key of the host's plain name vouches for it on any port, as with ssh; it does not speak against
+ * another key there, which may be another server's. */
+int dr__ssh_known_keys(const dr_ssh_config *config, dr_ssh_known_key **out) {
+  dr_ssh_known_key **end = out;
+  char name[512];
+  *out = NULL;
+  known_name(config, has_port(config), name, sizeof name);
+  if (read_all(config, name, &end) != DR_OK) return DR_FAILED;
+  if (!has_port(config)) return DR_OK;
+  dr_ssh_known_key **portless = end;
+  known_name(config, false, name, sizeof name);
+  int rc = read_all(config, name, &end);
+  for (dr_ssh_known_key *key = *portless; key != NULL; key = key->next) key->portless = true;
+  return rc;
 }
 
 void dr__ssh_known_keys_free(dr_ssh_known_key *known) {
@@ -234,11 +251,13 @@ static int fail_unknown(dr_ssh_session *s, const shown_key *key, const char *nam
                  config->alias);
     return DR_FAILED;
   }
+  char renamed[600] = "";
+  if (config->key_alias) snprintf(renamed, sizeof renamed, " | sed 's/^[^ #]* /%s /'", name);
   dr__err_hint(&s->err,
                "compare the fingerprint with what \"ssh-keygen -lf "
                "/etc/ssh/ssh_host_%s_key.pub\" says on the host, then add it: "
-               "ssh-keyscan -p %d -t %s %s >> %s",
-               short_type(key->key), config->port, short_type(key->key), config->host,
+               "ssh-keyscan -p %d -t %s %s%s >> %s",
+               short_type(key->key), config->port, short_type(key->key), config->host, renamed,
                files->count > 0 ? files->items[0] : "~/.ssh/known_hosts");
   return DR_FAILED;
 }
@@ -254,24 +273,38 @@ static int make_folder_of(const char *file) {
   return mkdir(folder, 0700) == 0 || errno == EEXIST ? 0 : -1;
 }
 
-/* Adds the key to the person's first known_hosts file, in one write, so that two of us do not mix
- * lines. */
+/* True when the file ends in the middle of a line, which what is added would become part of. */
+static bool lacks_line_end(int fd) {
+  struct stat info;
+  char last = '\n';
+  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size == 0) return false;
+  return pread(fd, &last, 1, info.st_size - 1) == 1 && last != '\n';
+}
+
+/* In one write, so that two of us do not mix lines. False with errno set. */
+static bool append_line(const char *file, char *line, int length) {
+  int fd =
+      make_folder_of(file) != 0 ? -1 : open(file, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (fd < 0) return false;
+  int skip = lacks_line_end(fd) ? 0 : 1;
+  bool written = write(fd, line + skip, (size_t)(length - skip)) == length - skip;
+  int error = errno;
+  close(fd);
+  errno = error;
+  return written;
+}
+
+/* Adds the key to the person's first known_hosts file. */
 static int remember(dr_ssh_session *s, const shown_key *key, const char *name) {
   const dr_ssh_strings *files = &s->config->user_known_hosts;
   char *base64 = NULL, line[MAX_LINE];
   if (files->count == 0) return DR_OK;
   if (ssh_pki_export_pubkey_base64(key->key, &base64) != SSH_OK) return dr__err_nomem(&s->err);
-  int length = snprintf(line, sizeof line, "%s %s %s\n", name, key->type, base64);
+  int length = snprintf(line, sizeof line, "\n%s %s %s\n", name, key->type, base64);
   ssh_string_free_char(base64);
-  int fd = make_folder_of(files->items[0]) != 0
-               ? -1
-               : open(files->items[0], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  bool written = fd >= 0 && write(fd, line, (size_t)length) == length;
-  int error = errno;
-  if (fd >= 0) close(fd);
-  if (written) return DR_OK;
+  if (append_line(files->items[0], line, length)) return DR_OK;
   dr__fail(&s->err, "ssh.host_key_unknown", "the host key of %s cannot be added to %s: %s",
-           s->config->alias, files->items[0], strerror(error));
+           s->config->alias, files->items[0], strerror(errno));
   dr__err_hint(&s->err, "make the file writable, or add the key to it by hand");
   return DR_FAILED;
 }
@@ -298,7 +331,7 @@ static int unknown_key(dr_ssh_session *s, const shown_key *key, const dr_ssh_kno
   const char *strict = s->config->strict;
   bool accepted = strcasecmp(strict, "accept-new") == 0 || strcasecmp(strict, "no") == 0 ||
                   strcasecmp(strict, "off") == 0;
-  if (!accepted && strcasecmp(strict, "yes") != 0 && s->pool->asker != NULL &&
+  if (!accepted && strcasecmp(strict, "yes") != 0 && dr__ssh_may_ask(s) &&
       ask_unknown(s, key, ca, name, &accepted) != DR_OK) {
     return DR_FAILED;
   }
@@ -309,18 +342,18 @@ static int unknown_key(dr_ssh_session *s, const shown_key *key, const dr_ssh_kno
 static int judge(dr_ssh_session *s, const shown_key *key, const dr_ssh_known_key *known) {
   const dr_ssh_known_key *same = NULL, *other = NULL, *authority = NULL;
   char name[512];
-  known_name(s->config, name, sizeof name);
+  known_name(s->config, has_port(s->config), name, sizeof name);
   for (; known != NULL; known = known->next) {
     if (known->authority) {
-      authority = authority != NULL ? authority : known;
+      authority = authority != NULL || known->portless ? authority : known;
       continue;
     }
     bool equal = ssh_key_cmp(known->key, key->key, SSH_KEY_CMP_PUBLIC) == 0;
     if (equal && known->revoked) return fail_revoked(s, key, known);
     if (equal && same == NULL) same = known;
-    if (!equal && !known->revoked && other == NULL) other = known;
+    if (!equal && !known->revoked && !known->portless && other == NULL) other = known;
   }
-  if (same != NULL) return DR_OK;
+  if (same != NULL && !(same->portless && other != NULL)) return DR_OK;
   if (other != NULL) return fail_changed(s, key, other, name);
   return unknown_key(s, key, authority, name);
 }

@@ -219,6 +219,9 @@ int dr__ssh_wait(dr_ssh_session *session, struct pollfd *set, nfds_t count, int 
  * server has hung up, which libssh's own calls go on taking for "not yet". */
 int dr__ssh_wait_io(dr_ssh_session *session);
 
+/* True when there is somebody to ask, and the configuration does not forbid it (BatchMode). */
+bool dr__ssh_may_ask(const dr_ssh_session *session);
+
 /* Asks a person and waits for the answer, the deadline standing still meanwhile. *answer is
  * malloc'd, or NULL when nobody answered. `*generation` takes part as in dr__ssh_pool_answer().
  * Session's thread. */
@@ -290,6 +293,7 @@ typedef struct dr_ssh_known_key {
   ssh_key key;
   bool revoked;
   bool authority; /* @cert-authority: signs host certificates, is no key of the host itself */
+  bool portless;  /* of the name without the port, where the port is not 22 */
   char *file;
   unsigned line;
 } dr_ssh_known_key;
@@ -378,6 +382,7 @@ struct dr_ssh_channel {
   dr_ssh_channel_kind kind;
   dr_ssh_pool *pool;
   char *command; /* COMMAND, STREAM_COMMAND */
+  char *line;    /* the command as the login shell is given it; made when it is opened */
   char *host;    /* TCP; UNIX: the path */
   int port;
   bool pty;
@@ -416,6 +421,9 @@ struct dr_ssh_channel {
   bool stalled;           /* output is waiting in libssh because the loop is behind */
   bool fetching;          /* that output is being taken from libssh */
   short fd_wants, fd_has; /* poll events of fd */
+  bool framed;            /* the command's output begins behind a mark */
+  size_t mark_seen;       /* bytes of it that have come */
+  char noise[160];        /* the beginning of what came before it */
   char said[256];         /* the end of what a stream's command wrote to standard error */
   size_t taken;           /* bytes of the first chunk that fd has taken */
   ssh_channel ssh;
@@ -485,10 +493,23 @@ struct dr_ssh_transport {
 /* Hands a channel to the transport's connection, making one when there is none. Loop's thread. */
 int dr__ssh_submit(dr_ssh_channel *channel, dr_err *err);
 
+/* shell.c: makes channel->line, the command for a login shell of any kind; false when memory is
+ * short. */
+bool dr__ssh_shell_prepare(dr_ssh_channel *channel);
+
+/* How many of these bytes of a command's standard output came before the command began. */
+size_t dr__ssh_shell_noise(dr_ssh_channel *channel, const char *bytes, size_t length);
+
+/* False when the command should have said by now that it began. */
+bool dr__ssh_shell_began(const dr_ssh_channel *channel);
+
+/* The error for a login shell that has ended and did not. */
+void dr__ssh_shell_failed(const dr_ssh_session *session, dr_ssh_channel *channel, dr_err *err);
+
 /* kill.c: whether the server passes no signals on to this user's commands; marks a command so that
  * it can be found; and the command line that ends a marked one, malloc'd. */
 bool dr__ssh_needs_kill(const dr_ssh_config *config);
-int dr__ssh_mark(dr_ssh_channel *channel);
+void dr__ssh_mark(dr_ssh_channel *channel);
 char *dr__ssh_kill_line(const dr_ssh_channel *channel);
 
 /* tunnel.c: ends a tunnel's streams and socket without freeing it. */

@@ -113,7 +113,7 @@ dr_ssh_key_result dr__ssh_key_load(dr_ssh_session *s, const char *path, bool ask
     *out = NULL;
     result = locked ? DR_SSH_KEY_LOCKED : DR_SSH_KEY_UNUSABLE;
     snprintf(why, why_size, "%s", locked ? "it needs a passphrase" : "it is not a private key");
-    if (locked && ask && s->pool->asker != NULL) result = unlock(s, path, out, why, why_size);
+    if (locked && ask && dr__ssh_may_ask(s)) result = unlock(s, path, out, why, why_size);
   }
   if (result == DR_SSH_KEY_OK) remember(s->pool, path, *out);
   return result;

@@ -36,19 +36,10 @@ bool dr__ssh_needs_kill(const dr_ssh_config *config) {
   return strcmp(config->user, "root") == 0;
 }
 
-int dr__ssh_mark(dr_ssh_channel *channel) {
+void dr__ssh_mark(dr_ssh_channel *channel) {
   uint64_t mark = 0;
-  char prefix[64];
   if (uv_random(NULL, NULL, &mark, sizeof mark, 0, NULL) != 0) mark = uv_hrtime();
-  snprintf(prefix, sizeof prefix, "export DEPLOYRUN_COMMAND=%016" PRIx64 "; ", mark);
-  size_t size = strlen(prefix) + strlen(channel->command) + 1;
-  char *marked = malloc(size);
-  if (marked == NULL) return DR_FAILED;
-  snprintf(marked, size, "%s%s", prefix, channel->command);
-  free(channel->command);
-  channel->command = marked;
   channel->mark = mark;
-  return DR_OK;
 }
 
 char *dr__ssh_kill_line(const dr_ssh_channel *channel) {

@@ -125,6 +125,10 @@ int dr__ssh_wait_io(dr_ssh_session *s) {
 
 /* ---- asking a person */
 
+bool dr__ssh_may_ask(const dr_ssh_session *s) {
+  return s->pool->asker != NULL && !s->config->batch;
+}
+
 int dr__ssh_ask(dr_ssh_session *s, const char *key, const char *question, bool secret,
                 unsigned *generation, char **answer) {
   dr_ssh_ask *ask = &s->ask;

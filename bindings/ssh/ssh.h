@@ -64,6 +64,7 @@ typedef struct dr_ssh_options {
  * - ssh.jump: a jump host could not be reached; its own error is the cause
  * - ssh.channel: the server refused to start a command or a stream
  * - ssh.connection_lost: the connection ended while the command ran
+ * - ssh.login_shell: the login shell there ended without beginning the command
  * - ssh.exit_status_lost: the command ended but the server did not say how
  * - cancelled: stopped by cancel() or by closing the pool */
 int dr__ssh_new(dr_transport **out, dr_ssh_pool *pool, const dr_ssh_options *options, dr_err *err);

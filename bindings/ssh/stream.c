@@ -54,7 +54,8 @@ size_t dr__ssh_stream_data(dr_ssh_channel *c, const char *bytes, size_t length, 
     c->stalled = true;
     return 0;
   }
-  size_t taken = put(c, bytes, length);
+  size_t noise = dr__ssh_shell_noise(c, bytes, length);
+  size_t taken = noise + put(c, bytes + noise, length - noise);
   if (taken < length) c->stalled = true;
   return taken;
 }
@@ -70,8 +71,8 @@ static void fetch(dr_ssh_channel *c) {
     }
     if (c->taken == chunk->length) {
       int length = ssh_channel_read_nonblocking(c->ssh, chunk->bytes, BUFFER_SIZE, 0);
-      c->taken = 0;
       chunk->length = length > 0 ? (size_t)length : 0;
+      c->taken = dr__ssh_shell_noise(c, chunk->bytes, chunk->length);
       if (length <= 0) break;
     }
     c->taken += put(c, chunk->bytes + c->taken, chunk->length - c->taken);

@@ -188,6 +188,7 @@ void dr__ssh_channel_free(dr_ssh_channel *channel) {
   }
   free(channel->block);
   free(channel->command);
+  free(channel->line);
   free(channel->host);
   dr_err_clear(&channel->how.err);
   dr_transport *transport = &channel->transport->base;
@@ -271,9 +272,7 @@ static int copy_request(dr_ssh_channel *channel, const dr_exec_request *request)
   channel->on_exit = request->on_exit;
   channel->data = request->data;
   if (channel->command == NULL) return DR_FAILED;
-  if (dr__ssh_needs_kill(channel->transport->config) && dr__ssh_mark(channel) != DR_OK) {
-    return DR_FAILED;
-  }
+  if (dr__ssh_needs_kill(channel->transport->config)) dr__ssh_mark(channel);
   return copy_input(channel, request);
 }
 

@@ -50,6 +50,10 @@ return spec.recipe("fs", {
     t.equal(info and info.size, 6)
     t.equal(info and info.mode, "600")
     t.equal(here:stat("/").type, "folder")
+    here:run { "mkdir", t.folder .. "/.bin" }
+    here:write(t.folder .. "/.bin/stat", "#!/bin/sh\necho Welcome\n", { mode = "0755" })
+    local odd = here:env { PATH = t.folder .. "/.bin:/usr/bin:/bin" }
+    if t.real then t.fails("fs.failed", odd.stat, odd, t.folder .. "/a.txt") end
     if t.real then t.equal(here:stat(t.folder .. "/none"), nil) end
   end },
   { "files of this machine", function(t, here)

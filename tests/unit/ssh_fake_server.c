@@ -22,6 +22,9 @@
 
 #include <cmocka.h>
 
+/* What each command's output begins with. */
+#define MARK "\036deployrun\037"
+
 struct fake_server {
   fake_point point;
   int listen_fd;
@@ -107,7 +110,7 @@ static bool accept_login(fake_server *server, ssh_session session) {
 
 static void run_command(ssh_session session, ssh_channel channel, ssh_message message) {
   ssh_message_channel_request_reply_success(message);
-  ssh_channel_write(channel, "in\n", 3);
+  ssh_channel_write(channel, MARK "in\n", sizeof MARK - 1 + 3);
   ssh_channel_request_send_exit_status(channel, 0);
   ssh_channel_send_eof(channel);
   ssh_channel_close(channel);
@@ -116,7 +119,7 @@ static void run_command(ssh_session session, ssh_channel channel, ssh_message me
 
 static void end_without_status(ssh_session session, ssh_channel channel, ssh_message message) {
   ssh_message_channel_request_reply_success(message);
-  ssh_channel_write(channel, "some output\n", 12);
+  ssh_channel_write(channel, MARK "some output\n", sizeof MARK - 1 + 12);
   ssh_channel_send_eof(channel);
   ssh_channel_close(channel);
   ssh_blocking_flush(session, 1000);

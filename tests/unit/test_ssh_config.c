@@ -193,7 +193,6 @@ static void match_blocks_apply_by_host_and_user(void **state) {
   (void)state;
   static const char text[] = "Match originalhost web1\n  HostName 10.0.0.1\n"
                              "Match host 10.0.0.* !user root\n  Port 24\n"
-                             "Match exec \"touch /tmp/never\"\n  Port 25\n"
                              "Match all\n  ProxyJump bastion\n";
   dr_ssh_config *config = resolve("deploy@web1", text);
   assert_int_equal(config->port, 24);
@@ -202,6 +201,139 @@ static void match_blocks_apply_by_host_and_user(void **state) {
   config = resolve("root@web1", text);
   assert_int_equal(config->port, 22);
   dr__ssh_config_unref(config);
+}
+
+/* Resolving "web1" with this file fails at that line. */
+static void is_wrong_at(const char *text, const char *place, const char *words) {
+  char path[128];
+  dr_ssh_config *config;
+  dr_err err = DR_ERR_INIT;
+  write_file("config", text, path, sizeof path);
+  dr_ssh_options options = {.host = "web1", .config = path};
+  if (dr__ssh_config_resolve(&config, &options, &err) == DR_OK) fail_msg("taken: %s", text);
+  assert_string_equal(err.code, "ssh.config");
+  if (strstr(err.message, place) == NULL || strstr(err.message, words) == NULL) {
+    fail_msg("%s: %s", text, err.message);
+  }
+  dr_err_clear(&err);
+}
+
+static void a_block_that_a_program_decides_about_is_refused_where_it_counts(void **state) {
+  (void)state;
+  char mark[128], text[512];
+  snprintf(mark, sizeof mark, "%s/started", folder);
+  snprintf(text, sizeof text, "Match host web1 exec \"touch %s\"\n  Port 25\n", mark);
+  is_wrong_at(text, "config:2:", "Match exec in line 1");
+  is_wrong_at("Port 1\nMatch !exec true\n  IdentityFile /x\n", "config:3:", "in line 2");
+  is_wrong_at("Match exec true\n  Include /nonexistent/*\n", "config:2:", "in line 1");
+  assert_int_equal(access(mark, F_OK), -1);
+  /* what it could not change, or what is no business of ours, does not matter */
+  dr_ssh_config *config = resolve("web1", "Match host other exec true\n  Port 1\n"
+                                          "Match exec \"gpg-connect-agent UPDATESTARTUPTTY /bye\"\n"
+                                          "  SendEnv LANG\n"
+                                          "Host web1\n  Port 24\n"
+                                          "Match exec true\n  Port 25\n"
+                                          "Host *\n  User me\n");
+  assert_int_equal(config->port, 24);
+  assert_string_equal(config->user, "me");
+  dr__ssh_config_unref(config);
+}
+
+static void match_final_applies_when_all_else_is_known(void **state) {
+  (void)state;
+  static const char text[] = "Match final host 10.0.0.1\n  User late\n  Port 26\n"
+                             "Match canonical all\n  ProxyJump bastion\n"
+                             "Match !final all\n  BindAddress 10.0.0.9\n"
+                             "Host web1\n  HostName 10.0.0.1\n  Port 25\n  IdentityFile /a\n";
+  dr_ssh_config *config = resolve("web1", text);
+  assert_string_equal(config->user, "late");
+  assert_int_equal(config->port, 25);
+  assert_string_equal(config->jump, "bastion");
+  assert_string_equal(config->bind_address, "10.0.0.9");
+  assert_int_equal(config->identities.count, 1);
+  dr__ssh_config_unref(config);
+  config = resolve("web1", "Match canonical all\n  Port 27\n"); /* nobody asks for a second time */
+  assert_int_equal(config->port, 22);
+  dr__ssh_config_unref(config);
+}
+
+static void words_are_quoted_as_in_ssh(void **state) {
+  (void)state;
+  static const char *const lines[] = {"'/a key'",          "\"/a key\"",  "/a\\ key",
+                                      "/a' 'key  # first", "\"/a k\"ey",  "\"/a\\\"key\"",
+                                      "/a\\\\key'#'",      "\"/a\\ key\""};
+  const char *const words[] = {"/a key", "/a key",  "/a key",   "/a key",
+                               "/a key", "/a\"key", "/a\\key#", "/a\\ key"};
+  for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+    char text[128];
+    snprintf(text, sizeof text, "IdentityFile %s\nUserKnownHostsFile '/b c' %s\n", lines[i],
+             lines[i]);
+    dr_ssh_config *config = resolve("web1", text);
+    assert_string_equal(config->identities.items[0], words[i]);
+    assert_string_equal(config->user_known_hosts.items[0], "/b c");
+    assert_string_equal(config->user_known_hosts.items[1], words[i]);
+    dr__ssh_config_unref(config);
+  }
+  is_wrong_at("\nUser 'never closed\n", "config:2:", "quote");
+}
+
+/* For ssh a 0 means "for ever"; here every wait ends. */
+static void no_wait_is_without_a_bound(void **state) {
+  (void)state;
+  dr_ssh_config *config = resolve("web1", "ConnectTimeout 0\nServerAliveInterval 0\n"
+                                          "ServerAliveCountMax 0\nConnectTimeout 99\n");
+  assert_int_equal(config->connect_timeout_ms, 10000);
+  assert_int_equal(config->keepalive_ms, 5000);
+  assert_int_equal(config->keepalive_count, 3);
+  dr__ssh_config_unref(config);
+}
+
+static void ways_to_log_in_are_ruled_out(void **state) {
+  (void)state;
+  static const char text[] = "BatchMode yes\nPasswordAuthentication no\n"
+                             "ChallengeResponseAuthentication no\n";
+  dr_ssh_config *config = resolve("web1", "");
+  assert_int_equal(config->batch, 0);
+  assert_int_equal(config->password_login, 1);
+  assert_int_equal(config->interactive, 1);
+  dr__ssh_config_unref(config);
+  config = resolve("web1", text);
+  assert_int_equal(config->batch, 1);
+  assert_int_equal(config->password_login, 0);
+  assert_int_equal(config->interactive, 0);
+  dr__ssh_config_unref(config);
+  /* a recipe that names a password comes before the file */
+  config = resolve_options((dr_ssh_options){.host = "web1", .password = "x"}, text);
+  assert_int_equal(config->password_login, 1);
+  dr__ssh_config_unref(config);
+}
+
+/* ---- lists of algorithms */
+
+static void list_is(dr_ssh_algorithms kind, const char *wanted, const char *usual,
+                    const char *expected) {
+  char list[1024];
+  bool some = dr__ssh_algorithms(kind, wanted, usual, list, sizeof list);
+  assert_string_equal(list, expected);
+  assert_int_equal(some, expected[0] != '\0');
+}
+
+static void algorithms_change_the_usual_list(void **state) {
+  (void)state;
+  list_is(DR_SSH_HOST_KEYS, NULL, "ssh-ed25519", "ssh-ed25519");
+  list_is(DR_SSH_HOST_KEYS, "+ssh-rsa", "ssh-ed25519", "ssh-ed25519,ssh-rsa");
+  list_is(DR_SSH_HOST_KEYS, "+ssh-rsa,ssh-dss", "ssh-ed25519,ssh-rsa", "ssh-ed25519,ssh-rsa");
+  list_is(DR_SSH_HOST_KEYS, "^rsa-sha2-256", "ssh-ed25519,rsa-sha2-256",
+          "rsa-sha2-256,ssh-ed25519");
+  list_is(DR_SSH_KEX, "-ecdh-*,curve*",
+          "ecdh-sha2-nistp256,curve25519-sha256,"
+          "diffie-hellman-group14-sha256",
+          "diffie-hellman-group14-sha256");
+  list_is(DR_SSH_CIPHERS, "aes?56-ctr,rot13,aes128-*", NULL,
+          "aes256-ctr,aes128-gcm@openssh.com,aes128-ctr,aes128-cbc");
+  list_is(DR_SSH_MACS, "umac-128-etm@openssh.com,hmac-sha2-512", NULL, "hmac-sha2-512");
+  list_is(DR_SSH_MACS, "umac-128-etm@openssh.com", NULL, "");
+  list_is(DR_SSH_MACS, "-*", NULL, "");
 }
 
 static void other_files_are_included(void **state) {
@@ -233,6 +365,7 @@ static void including_oneself_ends(void **state) {
 static void a_wrong_line_is_named(void **state) {
   (void)state;
   static const char *const wrong[] = {"\nPort twenty\n",         "\nPort\n",
+                                      "\nPort 70000\n",          "\nPort 0\n",
                                       "\nUser \"never closed\n", "\nIdentitiesOnly perhaps\n",
                                       "\nConnectTimeout 5y\n",   "\nAddressFamily inet7\n",
                                       "\nMatch user\n"};
@@ -364,6 +497,12 @@ int main(void) {
       cmocka_unit_test(options_come_before_the_file),
       cmocka_unit_test(tokens_are_expanded),
       cmocka_unit_test(match_blocks_apply_by_host_and_user),
+      cmocka_unit_test(a_block_that_a_program_decides_about_is_refused_where_it_counts),
+      cmocka_unit_test(match_final_applies_when_all_else_is_known),
+      cmocka_unit_test(words_are_quoted_as_in_ssh),
+      cmocka_unit_test(no_wait_is_without_a_bound),
+      cmocka_unit_test(ways_to_log_in_are_ruled_out),
+      cmocka_unit_test(algorithms_change_the_usual_list),
       cmocka_unit_test(other_files_are_included),
       cmocka_unit_test(including_oneself_ends),
       cmocka_unit_test(a_wrong_line_is_named),

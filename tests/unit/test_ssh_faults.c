@@ -323,6 +323,27 @@ static void a_frozen_server(void **state) {
   world_close();
 }
 
+/* After a command that was given up, the next one finds a connection on which nobody answers. */
+static void the_next_command_on_a_frozen_server(void **state) {
+  (void)state;
+  ssh_command command = {0};
+  world_open(NULL);
+  dr_ssh_options options = world_options();
+  options.config =
+      world_file(0, "no_keepalive", "Host *\n  ServerAliveInterval 0\n  ServerAliveCountMax 1\n");
+  dr_transport *host = world_transport(&options);
+  pid_t server = start_long(&command, host);
+  kill(server, SIGSTOP);
+  host->klass->cancel(command.exec);
+  command_wait(&command, 5);
+  assert_string_equal(command.how.err.code, "cancelled");
+  command_free(&command);
+  command_says(host, "echo again", "again\n", 0); /* within 30 s, over a new connection */
+  kill(server, SIGKILL);
+  dr__transport_unref(host);
+  world_close();
+}
+
 static void a_server_that_answers_keepalives_is_left_alone(void **state) {
   (void)state;
   ssh_command command = {0};
@@ -401,6 +422,7 @@ int main(void) {
       cmocka_unit_test(a_refused_command),
       cmocka_unit_test(a_killed_server),
       cmocka_unit_test(a_frozen_server),
+      cmocka_unit_test(the_next_command_on_a_frozen_server),
       cmocka_unit_test(a_server_that_answers_keepalives_is_left_alone),
       cmocka_unit_test(cancelling_works_at_every_moment),
       cmocka_unit_test(cancelling_a_connection_that_hangs),

@@ -40,6 +40,75 @@ static void an_unknown_host_key_is_added_when_a_person_says_so(void **state) {
   world_close();
 }
 
+/* What is added must not become part of another host's line, which would lose both. */
+static void a_key_is_added_behind_a_last_line_without_an_end(void **state) {
+  (void)state;
+  char text[2048];
+  snprintf(text, sizeof text, "elsewhere.example.com %s", world_line("other_key.pub"));
+  text[strcspn(text, "\n")] = '\0';
+  dr_ssh_options options = world_options();
+  options.known_hosts = world_file(0, "known_cut", text);
+  world_open("yes");
+  host_answers(&options);
+  world_close();
+  world_open(NULL);
+  host_answers(&options);
+  world_close();
+  const char *other[] = {"ssh-keygen",        "-F", "elsewhere.example.com", "-f",
+                         options.known_hosts, NULL};
+  assert_int_equal(world_run(other), 0);
+}
+
+/* The command that the hint ends with is run, and the host is known. */
+static void the_hint_for_an_unknown_key_adds_it(void **state) {
+  (void)state;
+  char text[512], line[600];
+  static const char *const names[] = {"", "  HostKeyAlias cluster\n"};
+  for (int i = 0; i < 2; i++) {
+    ssh_command command = {0};
+    dr_ssh_options options = world_options();
+    options.known_hosts = world_file(1, i == 0 ? "known_hint" : "known_hint_alias", "");
+    snprintf(text, sizeof text, "Host *\n%s", names[i]);
+    options.config = world_file(0, "alias", text);
+    world_open(NULL);
+    dr_transport *host = world_transport(&options);
+    command_fails(&command, host, "true", "ssh.host_key_unknown");
+    const char *scan = strstr(command.how.err.hint, "ssh-keyscan");
+    assert_non_null(scan);
+    snprintf(line, sizeof line, "%s", scan);
+    const char *add[] = {"sh", "-c", line, NULL};
+    assert_int_equal(world_run(add), 0);
+    command_says(host, "echo in", "in\n", 0);
+    command_free(&command);
+    dr__transport_unref(host);
+    world_close();
+  }
+}
+
+/* As ssh has it: a key that the plain name is known by counts on every port; another one there does
+ * not make the port's server a changed one. */
+static void a_key_of_the_plain_name_counts_on_another_port(void **state) {
+  (void)state;
+  char text[4096], ours[1024], other[1024];
+  dr_ssh_options options = world_options();
+  snprintf(ours, sizeof ours, "%s", world_line("host_key.pub"));
+  snprintf(other, sizeof other, "%s", world_line("other_key.pub"));
+  snprintf(text, sizeof text, "127.0.0.1 %s", ours);
+  options.known_hosts = world_file(0, "known_portless", text);
+  world_open(NULL);
+  host_answers(&options);
+  snprintf(text, sizeof text, "127.0.0.1 %s", other);
+  options.known_hosts = world_file(0, "known_portless", text);
+  host_fails(&options, "ssh.host_key_unknown", 20, NULL);
+  snprintf(text, sizeof text, "127.0.0.1 %s[127.0.0.1]:%d %s", ours, options.port, other);
+  options.known_hosts = world_file(0, "known_portless", text);
+  host_fails(&options, "ssh.host_key_changed", 20, "line 2", NULL);
+  snprintf(text, sizeof text, "127.0.0.1 %s@revoked 127.0.0.1 %s", ours, ours);
+  options.known_hosts = world_file(0, "known_portless", text);
+  host_fails(&options, "ssh.host_key_revoked", 20, NULL);
+  world_close();
+}
+
 static void an_unknown_host_key_stays_out_when_a_person_refuses(void **state) {
   (void)state;
   world_open("no");
@@ -166,6 +235,35 @@ static void certificates_among_the_host_key_algorithms(void **state) {
   world_close();
 }
 
+/* An old server that has an RSA key and SHA-1 alone is reached by the line that ssh wants, too. */
+static void algorithms_are_added_and_taken_away(void **state) {
+  (void)state;
+  char lines[512], text[2048];
+  world_key("rsa_host_key", "rsa");
+  snprintf(lines, sizeof lines,
+           "HostKey %s\nHostKeyAlgorithms ssh-rsa\nPubkeyAcceptedAlgorithms ssh-ed25519",
+           world_path("rsa_host_key"));
+  ssh_server server = world_sshd("rsa_only", lines);
+  dr_ssh_options options = world_options();
+  options.port = server.port;
+  snprintf(text, sizeof text, "[127.0.0.1]:%d %s", server.port, world_line("rsa_host_key.pub"));
+  options.known_hosts = world_file(1, "known_rsa", text);
+  world_open(NULL);
+  options.config = world_file(0, "plain_list", "Host *\n");
+  host_fails(&options, "ssh.protocol", 20, "no match", NULL);
+  options.config = world_file(0, "old_list",
+                              "HostKeyAlgorithms +ssh-rsa,ssh-dss\n"
+                              "PubkeyAcceptedAlgorithms +ssh-rsa\n"
+                              "KexAlgorithms -ecdh-*,sntrup*\n"
+                              "Ciphers ^aes256-ctr\n"
+                              "MACs +umac-64@openssh.com\n");
+  host_answers(&options);
+  options.config = world_file(0, "no_list", "MACs umac-64@openssh.com\n");
+  host_fails(&options, "ssh.config", 20, "MACs umac-64@openssh.com", NULL);
+  world_close();
+  world_kill(server.pid);
+}
+
 static void a_malformed_line_does_not_spoil_known_hosts(void **state) {
   (void)state;
   char text[4096], key[2048] = "";
@@ -186,6 +284,10 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_unknown_host_key),
       cmocka_unit_test(an_unknown_host_key_is_added_when_a_person_says_so),
+      cmocka_unit_test(a_key_is_added_behind_a_last_line_without_an_end),
+      cmocka_unit_test(the_hint_for_an_unknown_key_adds_it),
+      cmocka_unit_test(a_key_of_the_plain_name_counts_on_another_port),
+      cmocka_unit_test(algorithms_are_added_and_taken_away),
       cmocka_unit_test(an_unknown_host_key_stays_out_when_a_person_refuses),
       cmocka_unit_test(a_changed_host_key_fails_whoever_is_asked),
       cmocka_unit_test(a_revoked_host_key),

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char agent_path[128];
@@ -82,6 +83,31 @@ static void the_named_key_of_a_full_agent_comes_first(void **state) {
     dr_ssh_options options = configured(lines);
     logs_in(&options);
   }
+}
+
+/* As password managers and tokens want it: the public key's own file is named. */
+static void a_public_key_file_names_a_key_of_the_agent(void **state) {
+  (void)state;
+  char lines[512];
+  const char *copy[] = {"cp", world_path("key.pub"), world_path("public"), NULL};
+  assert_int_equal(world_run(copy), 0);
+  chmod(world_path("public"), 0644);
+  for (int i = 0; i < 2; i++) {
+    snprintf(lines, sizeof lines, "  IdentityAgent %s\n  IdentityFile %s\n  IdentitiesOnly yes\n",
+             agent_path, world_path(i == 0 ? "key.pub" : "public"));
+    dr_ssh_options options = configured(lines);
+    logs_in(&options);
+  }
+  world_key("absent", "ed25519");
+  snprintf(lines, sizeof lines, "  IdentityAgent %s\n  IdentityFile %s\n  IdentitiesOnly yes\n",
+           agent_path, world_path("absent.pub"));
+  dr_ssh_options options = configured(lines);
+  is_refused(&options, "absent.pub (a public key: the agent does not have its private one)");
+  is_refused(&options, "ssh-add -L");
+  snprintf(lines, sizeof lines, "  IdentityAgent none\n  IdentityFile %s\n",
+           world_path("absent.pub"));
+  options = configured(lines);
+  is_refused(&options, "absent.pub (a public key: there is no agent that has its private one)");
 }
 
 static void a_full_agent_without_a_named_key_is_too_much(void **state) {
@@ -342,6 +368,43 @@ static void prompts_of_the_server_are_answered(void **state) {
   check_password_ways(FAKE_INTERACTIVE, 2);
 }
 
+static void nobody_is_asked_in_batch_mode(void **state) {
+  (void)state;
+  const char *const none[] = {NULL};
+  int port;
+  fake_server *server = fake_server_start(FAKE_PASSWORD, world_path("host_key"), &port);
+  dr_ssh_options options = configured("  BatchMode yes\n  StrictHostKeyChecking ask\n");
+  options.port = port;
+  options.identities = none;
+  options.ask_password = true;
+  options.known_hosts = world_file(1, "known_nobody", "");
+  world_open("yes");
+  host_fails(&options, "ssh.host_key_unknown", 20, NULL);
+  char line[1200];
+  snprintf(line, sizeof line, "[127.0.0.1]:%d %s", port, world_line("host_key.pub"));
+  options.known_hosts = world_file(1, "known_batch", line);
+  host_fails(&options, "ssh.auth", 20, NULL);
+  assert_int_equal(world_questions, 0);
+  world_close();
+  fake_server_stop(server);
+}
+
+static void passwords_are_not_tried_where_the_file_forbids_it(void **state) {
+  (void)state;
+  ssh_server server =
+      world_sshd("forbidden", "PasswordAuthentication yes\nKbdInteractiveAuthentication yes");
+  dr_ssh_options options = configured("  PreferredAuthentications password\n"
+                                      "  PasswordAuthentication no\n"
+                                      "  KbdInteractiveAuthentication no\n"
+                                      "  IdentityFile /nonexistent\n");
+  options.port = server.port;
+  world_open("wrong");
+  host_fails(&options, "ssh.auth", 20, NULL);
+  assert_int_equal(world_questions, 0);
+  world_close();
+  world_kill(server.pid);
+}
+
 /* OpenSSH offers prompts where it has none to ask, and allows six tries in all: three of them must
  * be left for the password. */
 static void prompts_that_are_none_cost_one_try(void **state) {
@@ -364,6 +427,7 @@ static void prompts_that_are_none_cost_one_try(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_named_key_of_a_full_agent_comes_first),
+      cmocka_unit_test(a_public_key_file_names_a_key_of_the_agent),
       cmocka_unit_test(a_full_agent_without_a_named_key_is_too_much),
       cmocka_unit_test(identities_only_keeps_the_agents_other_keys_back),
       cmocka_unit_test(an_agent_key_is_used_where_no_file_is_named),
@@ -376,6 +440,8 @@ int main(void) {
       cmocka_unit_test(a_password_is_given_or_asked_for),
       cmocka_unit_test(prompts_of_the_server_are_answered),
       cmocka_unit_test(prompts_that_are_none_cost_one_try),
+      cmocka_unit_test(nobody_is_asked_in_batch_mode),
+      cmocka_unit_test(passwords_are_not_tried_where_the_file_forbids_it),
   };
   return cmocka_run_group_tests_name("ssh_login", tests, setup, teardown);
 }

@@ -235,6 +235,38 @@ static void cancelling_across_a_cut(void **state) {
   world_close();
 }
 
+/* The jump host is behind the cable: neither it nor what it carries says another word. */
+static void a_jump_host_goes_dark(void **state) {
+  (void)state;
+  ssh_command command = {0};
+  char text[1024];
+  if (space[0] == '\0') skip();
+  snprintf(text, sizeof text,
+           "Host inner\n  HostName %s\n  ProxyJump bastion\n"
+           "Host bastion\n  HostName %s\n"
+           "Host *\n  Port %d\n  User %s\n  IdentityFile %s\n  UserKnownHostsFile %s\n"
+           "  ServerAliveInterval 1\n  ServerAliveCountMax 2\n  ConnectTimeout 2\n",
+           address, address, far_port, world.user, world.key, world.known_hosts);
+  world_open(NULL);
+  dr_ssh_options options = {.host = "inner", .config = world_file(0, "jump_config", text)};
+  dr_transport *host = world_transport(&options);
+  command_start(&command, host, "echo started; sleep 60");
+  while (command.out_length == 0 && command.exits == 0) uv_run(world.loop, UV_RUN_ONCE);
+  cut(true);
+  double began = world_now_ms();
+  command_wait(&command, 10);
+  assert_string_equal(command.how.err.code, "ssh.connection_lost");
+  command_free(&command);
+  command_fails(&command, host, "true", "ssh.jump"); /* nor is it reached anew */
+  assert_true(world_now_ms() - began < 15000);
+  assert_string_equal(command.how.err.cause->code, "ssh.timeout");
+  command_free(&command);
+  cut(false);
+  command_says(host, "echo back", "back\n", 0);
+  dr__transport_unref(host);
+  world_close();
+}
+
 /* ---- a firewall that lets in only so many */
 
 enum { CROWD = 12 };
@@ -397,6 +429,7 @@ int main(void) {
       cmocka_unit_test(a_cut_in_the_middle_of_output_and_input),
       cmocka_unit_test(a_cut_in_the_middle_of_a_tunnel),
       cmocka_unit_test(cancelling_across_a_cut),
+      cmocka_unit_test(a_jump_host_goes_dark),
       cmocka_unit_test(a_crowd_gets_in_through_a_rate_limit),
       cmocka_unit_test(a_firewall_that_wants_to_be_left_alone),
       cmocka_unit_test(a_limit_that_is_too_strict_is_named),
