@@ -13,9 +13,11 @@ for pgbench in /usr/lib/postgresql/*/bin/pgbench; do :; done
 clients='' holders=''
 trap 'kill $clients $holders 2>/dev/null || true; sh "$testbed/postgres.sh" stop "$PGPORT"' EXIT
 
-# hold TABLE SECONDS TIMES: transactions that have read the table and stay open.
+# hold TABLE SECONDS TIMES: transactions that have read the table, would write no row of it, and stay open.
 hold() {
-  for _ in $(seq "$3"); do echo "BEGIN; SELECT count(*) FROM $1; SELECT pg_sleep($2); COMMIT;"; done >"hold_$1.sql"
+  for _ in $(seq "$3"); do
+    echo "BEGIN; SELECT count(*) FROM $1; UPDATE $1 SET seats = 0 WHERE id = 0; SELECT pg_sleep($2); COMMIT;"
+  done >"hold_$1.sql"
   psql -qAtX -f "hold_$1.sql" >/dev/null 2>&1 &
   holders="$holders $!"
 }
