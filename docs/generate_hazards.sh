@@ -45,14 +45,20 @@ not have, is a problem that is reported. Comments are not part of a script's has
 - Tables, columns, types and constraints that the same script, or one before it in the same run, created are nobody's yet:
   nothing about them counts. `CREATE TABLE IF NOT EXISTS`, and what a `DO` block creates, may have been there before, and is
   not exempt.
+- For that a name must mean the same: it is written the same way (`t` and `public.t` are not known to be one), and a name
+  without a schema is used under the `search_path` it was created under. `SET search_path`, `SET ROLE`, `set_config`, `RESET
+  ALL`, and a statement that runs alone end that. A temporary table is `pg_temp.t`, and `t` while it exists; `public.t` is another.
 - A change of a column's type needs the old type: from the scripts, or from the `catalog` that is given. Safe are, without a
   rewrite: a longer or unlimited `varchar`, `varbit`; `varchar` to `text`; more digits of `numeric` with the same scale; more
   digits of seconds; `cidr` to `inet`.
 - `ADD COLUMN … NOT NULL DEFAULT x` and then `DROP DEFAULT`, which is Django's AddField with a default, is breaking: old code
   leaves the column out and its INSERTs fail.
 - `SET NOT NULL` spares the scan when a validated `CHECK (column IS NOT NULL)` was added by the scripts.
-- `DO` blocks are judged by the statements in them; `EXECUTE` of a constant too, of anything else it is unknown. So is a
-  function that is not one of PostgreSQL's own.
+- `DO` blocks are judged by the statements in them; `EXECUTE` of a constant too, of anything else it is unknown.
+- Functions are judged wherever they are called: in rows that are written, conditions, defaults, checks, queries of `COPY` and
+  of loops. PostgreSQL's own are judged by what they do, any other is unknown. What a view, a trigger, a rule, a policy or
+  another function calls is not looked into.
+- `WHERE true`, `WHERE 1 = 1` and the like pick no rows out: they count as no WHERE.
 - Statements that cannot run inside a transaction block are marked `alone`; so is `ALTER TYPE … ADD VALUE` when a statement
   behind it in the script uses the value.
 

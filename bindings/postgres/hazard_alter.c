@@ -25,8 +25,15 @@ static dr_sql_column column_of(const change *c) {
   return dr__world_column(c->j->world, c->relation, c->name);
 }
 
+/* Of what may not run only that counts which makes things worse. */
 static void set_column(change *c, dr_sql_column *known) {
-  if (!c->j->uncertain) dr__world_set_column(c->j->world, c->relation, c->name, known);
+  dr_sql_column noted = *known;
+  if (c->j->uncertain) {
+    dr_sql_column before = column_of(c);
+    noted = (dr_sql_column){.required = known->required || before.required};
+    json_decref(before.type);
+  }
+  dr__world_set_column(c->j->world, c->relation, c->name, &noted);
   json_decref(known->type);
 }
 
@@ -87,6 +94,7 @@ static void drop_constraint(change *c) {
     dr__judge_own(c->j, DR_SQL_RULE_DROP_CONSTRAINT, c->relation);
   else
     judge(c, DR_SQL_RULE_DROP_CONSTRAINT);
+  dr__world_drop_constraint(c->j->world, c->relation, c->name);
 }
 
 /* ------------------------------------------------------------ columns */
@@ -154,6 +162,8 @@ static void drop_column(change *c) {
   else
     judge(c, DR_SQL_RULE_DROP_COLUMN);
   json_decref(known.type);
+  known = (dr_sql_column){0};
+  set_column(c, &known);
 }
 
 /* Whoever does not know the column leaves it out of its INSERTs, whether the column is old or was

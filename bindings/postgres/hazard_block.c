@@ -104,12 +104,15 @@ static void judge_dynamic(dr_sql_judgement *j, const char *expression) {
   json_decref(tree);
 }
 
+/* An expression, an assignment, or the query of a loop or a cursor. */
 static void judge_expression(dr_sql_judgement *j, const char *query) {
   json_t *statement = read_statement(query, &j->failed);
   json_t *tree = statement ? NULL : read_expression(query, &j->failed);
   if (!tree && !statement) tree = read_expression(assigned(query, &j->failed), &j->failed);
-  const char *called = dr__calls_unknown(tree);
-  if (called) dr__judge(j, DR_SQL_RULE_CALL, NULL, called);
+  if (statement)
+    dr__judge_tree(j, statement);
+  else
+    dr__judge_calls(j, tree);
   json_decref(tree);
   json_decref(statement);
 }
@@ -125,6 +128,8 @@ static bool judge_part(const char *kind, json_t *fields, void *data) {
     judge_dynamic(j, query_of(fields, "query"));
   else if (strcmp(kind, "PLpgSQL_expr") == 0)
     judge_expression(j, dr__tree_text(fields, "query"));
+  else if (strcmp(kind, "PLpgSQL_stmt_rollback") == 0)
+    dr__world_undo(j->world);
   return false;
 }
 

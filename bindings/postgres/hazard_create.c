@@ -74,7 +74,11 @@ static void judge_create_as(dr_sql_judgement *j, json_t *fields) {
   char relation[DR_SQL_NAME_SIZE];
   dr__tree_relation(relation, json_object_get(into, "rel"));
   dr__judge(j, DR_SQL_RULE_CREATE_TABLE, NULL, relation);
-  dr__judge_reads(j, json_object_get(fields, "query"));
+  json_t *query = json_object_get(fields, "query");
+  if (dr__tree_as(query, "ExecuteStmt"))
+    dr__judge_tree(j, query);
+  else
+    dr__judge_queries(j, query);
   dr__judge_created(j, "relation", relation, !dr__tree_flag(fields, "if_not_exists"));
 }
 
@@ -104,11 +108,13 @@ static void judge_create_sequence(dr_sql_judgement *j, json_t *fields) {
 /* ------------------------------------------------------------ indexes, statistics */
 
 /* An index is in the schema of its table. */
-static void note_index(dr_sql_judgement *j, const json_t *fields, const char *name) {
-  char index[DR_SQL_NAME_SIZE];
-  const char *schema = dr__tree_text(json_object_get(fields, "relation"), "schemaname");
-  bool plain = !*schema || strcmp(schema, "public") == 0;
-  snprintf(index, sizeof index, "%s%s%s", plain ? "" : schema, plain ? "" : ".", name);
+static void note_index(dr_sql_judgement *j, const json_t *fields, const char *table,
+                       const char *name) {
+  char index[2 * DR_SQL_NAME_SIZE];
+  bool temporary = dr__world_is_temporary(j->world, table);
+  int schema = (int)dr__tree_schema_length(table);
+  snprintf(index, sizeof index, "%s%.*s%s%s", temporary ? "pg_temp." : "", schema, table,
+           schema ? "." : "", name);
   dr__judge_created(j, "relation", index, !dr__tree_flag(fields, "if_not_exists"));
 }
 
@@ -117,11 +123,12 @@ static void judge_index(dr_sql_judgement *j, json_t *fields) {
       {DR_SQL_RULE_CREATE_INDEX, DR_SQL_RULE_CREATE_UNIQUE},
       {DR_SQL_RULE_CREATE_INDEX_C, DR_SQL_RULE_CREATE_UNIQUE_C}};
   char relation[DR_SQL_NAME_SIZE];
-  const char *name = dr__tree_text(fields, "idxname");
+  char name[DR_SQL_NAME_SIZE];
+  dr__tree_put_name(name, dr__tree_text(fields, "idxname"));
   dr__tree_relation(relation, json_object_get(fields, "relation"));
   dr__judge(j, rules[dr__tree_flag(fields, "concurrent")][dr__tree_flag(fields, "unique")],
             relation, NULL);
-  if (*name) note_index(j, fields, name);
+  if (*name) note_index(j, fields, relation, name);
 }
 
 static void judge_statistics(dr_sql_judgement *j, json_t *fields) {

@@ -9,26 +9,6 @@ static bool is_locking(const char *kind, json_t *fields, void *data) {
   return strcmp(kind, "LockingClause") == 0;
 }
 
-static void judge_calls(dr_sql_judgement *j, json_t *fields) {
-  const char *called = dr__calls_unknown(fields);
-  if (called) dr__judge(j, DR_SQL_RULE_CALL, NULL, called);
-}
-
-/* Queries that a WITH of the statement holds may write, too. */
-static bool judge_with(const char *kind, json_t *fields, void *data) {
-  static const char *const writers[] = {"InsertStmt", "UpdateStmt", "DeleteStmt"};
-  json_t *query = strcmp(kind, "CommonTableExpr") == 0 ? json_object_get(fields, "ctequery") : NULL;
-  for (size_t i = 0; i < sizeof writers / sizeof *writers; i++) {
-    if (dr__tree_as(query, writers[i])) dr__judge_tree(data, query);
-  }
-  return false;
-}
-
-static void judge_rest(dr_sql_judgement *j, json_t *fields) {
-  dr__tree_any(fields, judge_with, j);
-  dr__judge_reads(j, fields);
-}
-
 static void judge_select(dr_sql_judgement *j, json_t *fields) {
   json_t *into = json_object_get(fields, "intoClause");
   bool locks = dr__tree_any(fields, is_locking, NULL);
@@ -38,35 +18,86 @@ static void judge_select(dr_sql_judgement *j, json_t *fields) {
     dr__judge(j, DR_SQL_RULE_CREATE_TABLE, NULL, relation);
     dr__judge_created(j, "relation", relation, true);
   }
-  judge_calls(j, fields);
   dr__judge_lock(j, locks ? DR_SQL_RULE_READ_FOR_UPDATE : DR_SQL_RULE_READ, NULL, NULL,
                  DR_SQL_NO_LOCK);
   json_t *from = json_object_get(fields, "fromClause");
   const json_t *first = dr__tree_as(json_array_get(from, 0), "RangeVar");
   dr__tree_relation(relation, first);
   if (locks && first) dr__judge_also(j, relation, DR_SQL_ROW_SHARE);
-  judge_rest(j, fields);
+  dr__judge_queries(j, fields);
+}
+
+/* Names that begin with pg_ mean PostgreSQL's own, unless they have another schema. A change of
+ * pg_settings is one of the session's settings. */
+static bool is_catalog(const char *relation) {
+  return strncmp(relation, "pg_catalog.", 11) == 0 ||
+         (strncmp(relation, "pg_", 3) == 0 && dr__tree_schema_length(relation) == 0);
 }
 
 static void judge_write(dr_sql_judgement *j, json_t *fields, dr_sql_rule_id rule) {
   char relation[DR_SQL_NAME_SIZE];
   dr__tree_relation(relation, json_object_get(fields, "relation"));
   dr__judge(j, rule, relation, NULL);
-  judge_rest(j, fields);
+  if (is_catalog(relation)) {
+    dr__judge(j, DR_SQL_RULE_WRITE_CATALOG, relation, NULL);
+    dr__world_new_path(j->world);
+  }
+  dr__judge_queries(j, fields);
 }
 
 static void judge_insert(dr_sql_judgement *j, json_t *fields) {
   judge_write(j, fields, DR_SQL_RULE_INSERT);
 }
 
+/* What may differ from row to row. */
+static bool is_variable(const char *kind, json_t *fields, void *data) {
+  static const char *const kinds[] = {"ColumnRef", "SubLink", "FuncCall", "ParamRef",
+                                      "CurrentOfExpr"};
+  (void)fields;
+  (void)data;
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    if (strcmp(kind, kinds[i]) == 0) return true;
+  }
+  return false;
+}
+
+static bool is_variable_node(json_t *node) {
+  return is_variable(dr__tree_kind(node), NULL, NULL) || dr__tree_any(node, is_variable, NULL);
+}
+
+/* "id = id" */
+static bool compares_itself(const json_t *expression) {
+  const json_t *left = dr__tree_as(json_object_get(expression, "lexpr"), "ColumnRef");
+  const json_t *right = dr__tree_as(json_object_get(expression, "rexpr"), "ColumnRef");
+  return left && strcmp(dr__tree_last(dr__tree_array(expression, "name")), "=") == 0 &&
+         json_equal(json_object_get(left, "fields"), json_object_get(right, "fields"));
+}
+
+/* True when a condition picks no rows out: none, a constant one (but for a plain FALSE), x = x. */
+static bool picks_all(json_t *condition) {
+  const json_t *constant = dr__tree_as(condition, "A_Const");
+  const json_t *several = dr__tree_as(condition, "BoolExpr");
+  const json_t *value = json_object_get(constant, "boolval");
+  if (!condition) return true;
+  if (value) return dr__tree_flag(value, "boolval");
+  if (!is_variable_node(condition)) return true;
+  if (compares_itself(dr__tree_as(condition, "A_Expr"))) return true;
+  bool any = dr__tree_is(several, "boolop", "OR_EXPR");
+  bool all = dr__tree_is(several, "boolop", "AND_EXPR");
+  size_t i, count = 0;
+  json_t *one;
+  json_array_foreach(dr__tree_array(several, "args"), i, one) count += picks_all(one);
+  return (any && count > 0) || (all && count == i);
+}
+
 static void judge_update(dr_sql_judgement *j, json_t *fields) {
-  bool some = json_object_get(fields, "whereClause") != NULL;
-  judge_write(j, fields, some ? DR_SQL_RULE_UPDATE : DR_SQL_RULE_UPDATE_ALL);
+  bool all = picks_all(json_object_get(fields, "whereClause"));
+  judge_write(j, fields, all ? DR_SQL_RULE_UPDATE_ALL : DR_SQL_RULE_UPDATE);
 }
 
 static void judge_delete(dr_sql_judgement *j, json_t *fields) {
-  bool some = json_object_get(fields, "whereClause") != NULL;
-  judge_write(j, fields, some ? DR_SQL_RULE_DELETE : DR_SQL_RULE_DELETE_ALL);
+  bool all = picks_all(json_object_get(fields, "whereClause"));
+  judge_write(j, fields, all ? DR_SQL_RULE_DELETE_ALL : DR_SQL_RULE_DELETE);
 }
 
 static void judge_merge(dr_sql_judgement *j, json_t *fields) {
@@ -77,13 +108,25 @@ static void judge_truncate(dr_sql_judgement *j, json_t *fields) {
   dr__judge_relations(j, DR_SQL_RULE_TRUNCATE, dr__tree_array(fields, "relations"));
 }
 
+/* Out of a table or of a query, which may write. */
+static void judge_copy_out(dr_sql_judgement *j, json_t *fields) {
+  json_t *query = json_object_get(fields, "query");
+  if (!dr__tree_flag(fields, "is_program"))
+    dr__judge_lock(j, DR_SQL_RULE_COPY_OUT, NULL, dr__tree_text(fields, "filename"),
+                   DR_SQL_NO_LOCK);
+  if (query)
+    dr__judge_tree(j, query);
+  else
+    dr__judge_reads(j, fields);
+}
+
 static void judge_copy(dr_sql_judgement *j, json_t *fields) {
-  if (dr__tree_flag(fields, "is_from")) {
+  if (dr__tree_flag(fields, "is_program"))
+    dr__judge(j, DR_SQL_RULE_COPY_PROGRAM, NULL, dr__tree_text(fields, "filename"));
+  if (dr__tree_flag(fields, "is_from"))
     judge_write(j, fields, DR_SQL_RULE_COPY_IN);
-    return;
-  }
-  dr__judge_lock(j, DR_SQL_RULE_READ, NULL, NULL, DR_SQL_NO_LOCK);
-  judge_rest(j, fields);
+  else
+    judge_copy_out(j, fields);
 }
 
 /* What is only planned is not done, but locks all the same. */

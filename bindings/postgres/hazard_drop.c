@@ -48,13 +48,29 @@ static const json_t *names_of(const json_t *object) {
   return list;
 }
 
+/* A function by name and arguments, or by its name when the statement gives none: then there is
+ * only one. */
+static void drop_function(dr_sql_judgement *j, dr_sql_rule_id rule, const json_t *object,
+                          const char *name) {
+  const json_t *fields = dr__tree_as(object, "ObjectWithArgs");
+  char whole[DR_SQL_FUNCTION_SIZE];
+  dr__judge_function_name(whole, name, dr__tree_array(fields, "objargs"));
+  bool plain = dr__tree_flag(fields, "args_unspecified");
+  if (dr__world_created(j->world, "function", plain ? name : whole))
+    dr__judge_own(j, rule, NULL);
+  else
+    dr__judge(j, rule, NULL, name);
+  dr__world_forget(j->world, "function", name);
+  dr__world_forget(j->world, "function", whole);
+}
+
 /* Objects that are no relations: nothing counts when a script created them. */
 static void drop_own(dr_sql_judgement *j, dr_sql_rule_id rule, const char *kind, const char *name) {
   if (dr__world_created(j->world, kind, name))
     dr__judge_own(j, rule, NULL);
   else
     dr__judge(j, rule, NULL, name);
-  if (!j->uncertain) dr__world_forget(j->world, kind, name);
+  dr__world_forget(j->world, kind, name);
 }
 
 static void drop_one(dr_sql_judgement *j, const drop_entry *entry, dr_sql_rule_id rule,
@@ -64,12 +80,15 @@ static void drop_one(dr_sql_judgement *j, const drop_entry *entry, dr_sql_rule_i
   switch (entry->naming) {
   case RELATION:
     dr__judge(j, rule, name, NULL);
-    if (!j->uncertain) dr__world_forget(j->world, "relation", name);
+    dr__world_forget(j->world, "relation", name);
     break;
   case ON_TABLE: dr__judge(j, rule, name, NULL); break;
   case TYPE: drop_own(j, rule, "type", name); break;
-  case FUNCTION: drop_own(j, rule, "function", name); break;
-  case SCHEMA: drop_own(j, rule, "schema", dr__tree_string(object)); break;
+  case FUNCTION: drop_function(j, rule, object, name); break;
+  case SCHEMA:
+    dr__tree_put_name(name, dr__tree_string(object));
+    drop_own(j, rule, "schema", name);
+    break;
   case OTHER: dr__judge(j, rule, NULL, *name ? name : dr__tree_string(object)); break;
   }
 }

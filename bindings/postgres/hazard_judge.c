@@ -51,6 +51,11 @@ static void note_hazard(dr_sql_judgement *j, const dr_sql_rule *rule, const char
 static void note_loss(dr_sql_judgement *j, const dr_sql_rule *rule, const char *object) {
   char text[DR_SQL_NAME_SIZE * 2];
   snprintf(text, sizeof text, "%s%s%s", object ? object : "", object ? ": " : "", rule->loses);
+  size_t i;
+  json_t *one;
+  json_array_foreach(j->loses, i, one) {
+    if (strcmp(json_string_value(one), text) == 0) return;
+  }
   if (json_array_append_new(j->loses, json_string(text)) != 0) j->failed = true;
 }
 
@@ -126,204 +131,24 @@ static bool note_read(const char *kind, json_t *fields, void *data) {
   return false;
 }
 
-void dr__judge_reads(dr_sql_judgement *j, json_t *part) {
-  reading r = {.j = j, .tree = part};
-  dr__tree_any(part, note_read, &r);
-}
-
-/* ------------------------------------------------------------ functions
- *
- * A function's name says nothing about what it does, and there is no catalog here. These are
- * PostgreSQL's own that migrations use. */
-
-static const char *const stable_names[] = {"now",
-                                           "transaction_timestamp",
-                                           "statement_timestamp",
-                                           "timezone",
-                                           "date_trunc",
-                                           "date_part",
-                                           "to_char",
-                                           "to_timestamp",
-                                           "to_date",
-                                           "lower",
-                                           "upper",
-                                           "length",
-                                           "md5",
-                                           "concat",
-                                           "concat_ws",
-                                           "format",
-                                           "replace",
-                                           "substring",
-                                           "substr",
-                                           "btrim",
-                                           "ltrim",
-                                           "rtrim",
-                                           "left",
-                                           "right",
-                                           "lpad",
-                                           "rpad",
-                                           "split_part",
-                                           "regexp_replace",
-                                           "encode",
-                                           "decode",
-                                           "abs",
-                                           "round",
-                                           "ceil",
-                                           "ceiling",
-                                           "floor",
-                                           "mod",
-                                           "make_date",
-                                           "make_interval",
-                                           "make_timestamp",
-                                           "make_timestamptz",
-                                           "jsonb_build_object",
-                                           "jsonb_build_array",
-                                           "json_build_object",
-                                           "json_build_array",
-                                           "to_json",
-                                           "to_jsonb",
-                                           "array_to_string",
-                                           "string_to_array",
-                                           "array_length",
-                                           "cardinality",
-                                           "current_setting",
-                                           "current_database",
-                                           "current_schema",
-                                           "version",
-                                           "pg_backend_pid",
-                                           "to_regclass",
-                                           "to_regtype",
-                                           "pg_typeof",
-                                           "quote_ident",
-                                           "quote_literal",
-                                           "nullif",
-                                           "extract",
-                                           "position",
-                                           "overlay",
-                                           "sqrt",
-                                           "power",
-                                           "chr",
-                                           "ascii",
-                                           "initcap",
-                                           "reverse",
-                                           "repeat",
-                                           "age",
-                                           "like_escape",
-                                           "translate",
-                                           "array_append",
-                                           "array_prepend",
-                                           "array_cat",
-                                           "array_remove"};
-
-static const char *const harmless_names[] = {"count",
-                                             "sum",
-                                             "min",
-                                             "max",
-                                             "avg",
-                                             "array_agg",
-                                             "string_agg",
-                                             "json_agg",
-                                             "jsonb_agg",
-                                             "bool_and",
-                                             "bool_or",
-                                             "every",
-                                             "row_number",
-                                             "rank",
-                                             "dense_rank",
-                                             "lag",
-                                             "lead",
-                                             "ntile",
-                                             "first_value",
-                                             "last_value",
-                                             "unnest",
-                                             "generate_series",
-                                             "generate_subscripts",
-                                             "random",
-                                             "clock_timestamp",
-                                             "timeofday",
-                                             "gen_random_uuid",
-                                             "uuid_generate_v4",
-                                             "uuid_generate_v1",
-                                             "nextval",
-                                             "currval",
-                                             "lastval",
-                                             "setval",
-                                             "set_config",
-                                             "pg_sleep",
-                                             "pg_notify",
-                                             "pg_advisory_lock",
-                                             "pg_advisory_xact_lock",
-                                             "pg_try_advisory_lock",
-                                             "pg_advisory_unlock",
-                                             "pg_try_advisory_xact_lock",
-                                             "pg_get_serial_sequence",
-                                             "pg_total_relation_size",
-                                             "pg_relation_size",
-                                             "pg_size_pretty",
-                                             "has_table_privilege",
-                                             "has_schema_privilege",
-                                             "pg_is_in_recovery",
-                                             "obj_description",
-                                             "col_description",
-                                             "jsonb_set",
-                                             "jsonb_each",
-                                             "jsonb_array_elements",
-                                             "json_each",
-                                             "json_array_elements",
-                                             "regexp_matches",
-                                             "regexp_match",
-                                             "regexp_split_to_table",
-                                             "jsonb_object_agg",
-                                             "json_object_agg",
-                                             "percentile_cont",
-                                             "mode",
-                                             "row_to_json",
-                                             "pg_table_is_visible",
-                                             "pg_get_constraintdef",
-                                             "pg_get_indexdef",
-                                             "txid_current",
-                                             "format_type"};
-
-static bool is_among(const char *name, const char *const names[], size_t count) {
-  for (size_t i = 0; i < count; i++) {
-    if (strcmp(name, names[i]) == 0) return true;
+/* Queries that a WITH of the statement holds may write, too. */
+static bool judge_with(const char *kind, json_t *fields, void *data) {
+  static const char *const writers[] = {"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"};
+  json_t *query = strcmp(kind, "CommonTableExpr") == 0 ? json_object_get(fields, "ctequery") : NULL;
+  for (size_t i = 0; i < sizeof writers / sizeof *writers; i++) {
+    if (dr__tree_as(query, writers[i])) dr__judge_tree(data, query);
   }
   return false;
 }
 
-#define AMONG(name, names) is_among(name, names, sizeof(names) / sizeof *(names))
-
-/* The name that a FuncCall calls when it can be one of PostgreSQL's own; "" for any other. */
-static const char *own_name(const json_t *fields) {
-  const json_t *names = dr__tree_array(fields, "funcname");
-  bool qualified = json_array_size(names) > 1 &&
-                   strcmp(dr__tree_string(json_array_get(names, 0)), "pg_catalog") != 0;
-  return qualified ? "" : dr__tree_last(names);
+void dr__judge_queries(dr_sql_judgement *j, json_t *part) {
+  dr__tree_any(part, judge_with, j);
+  dr__judge_reads(j, part);
 }
 
-static bool is_volatile(const char *kind, json_t *fields, void *data) {
-  (void)data;
-  return strcmp(kind, "FuncCall") == 0 && !AMONG(own_name(fields), stable_names);
-}
-
-bool dr__calls_volatile(json_t *expression) {
-  return is_volatile(dr__tree_kind(expression), dr__tree_fields(expression), NULL) ||
-         dr__tree_any(expression, is_volatile, NULL);
-}
-
-static bool is_unknown(const char *kind, json_t *fields, void *data) {
-  if (strcmp(kind, "FuncCall") != 0) return false;
-  const char *name = own_name(fields);
-  if (AMONG(name, stable_names) || AMONG(name, harmless_names)) return false;
-  const char **found = data;
-  *found = dr__tree_last(dr__tree_array(fields, "funcname"));
-  return true;
-}
-
-const char *dr__calls_unknown(json_t *tree) {
-  const char *found = NULL;
-  dr__tree_any(tree, is_unknown, &found);
-  return found;
+void dr__judge_reads(dr_sql_judgement *j, json_t *part) {
+  reading r = {.j = j, .tree = part};
+  dr__tree_any(part, note_read, &r);
 }
 
 /* ------------------------------------------------------------ who judges what */
@@ -343,8 +168,22 @@ static dr_sql_judge *judge_of(const char *kind) {
   return judge;
 }
 
+/* Of these the functions in them are kept for later, or are judged with the statements in them. */
+static bool runs_its_calls(const char *kind) {
+  static const char *const keeps[] = {"ViewStmt",         "CreateFunctionStmt", "RuleStmt",
+                                      "CreateTrigStmt",   "CreatePolicyStmt",   "AlterPolicyStmt",
+                                      "CreateStatsStmt",  "DefineStmt",         "CreateDomainStmt",
+                                      "CreateSchemaStmt", "ExplainStmt",        "CallStmt"};
+  for (size_t i = 0; i < sizeof keeps / sizeof *keeps; i++) {
+    if (strcmp(kind, keeps[i]) == 0) return false;
+  }
+  return true;
+}
+
 void dr__judge_tree(dr_sql_judgement *j, json_t *tree) {
-  dr_sql_judge *judge = judge_of(dr__tree_kind(tree));
+  const char *kind = dr__tree_kind(tree);
+  dr_sql_judge *judge = judge_of(kind);
+  if (runs_its_calls(kind)) dr__judge_calls(j, tree);
   if (judge)
     judge(j, dr__tree_fields(tree));
   else

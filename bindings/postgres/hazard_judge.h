@@ -48,8 +48,24 @@ void dr__judge_also(dr_sql_judgement *j, const char *relation, dr_sql_lock lock)
 /* All relations that a part of a tree names are read. */
 void dr__judge_reads(dr_sql_judgement *j, json_t *part);
 
+/* The same, and queries in a WITH of it that write are judged. */
+void dr__judge_queries(dr_sql_judgement *j, json_t *part);
+
+/* All functions that a tree calls are judged by what they do. */
+void dr__judge_calls(dr_sql_judgement *j, json_t *tree);
+
+/* True for a setting on which it depends what a name without a schema means. */
+bool dr__moves_names(const char *setting);
+
 /* Notes in the world that the relation is new, unless that is uncertain. */
 void dr__judge_created(dr_sql_judgement *j, const char *kind, const char *name, bool certain);
+
+enum { DR_SQL_FUNCTION_SIZE = 2 * DR_SQL_NAME_SIZE };
+
+/* "name(type,type[])" of a function: `arguments` are TypeName or FunctionParameter nodes. "" when
+ * it is too long. */
+void dr__judge_function_name(char whole[DR_SQL_FUNCTION_SIZE], const char *name,
+                             const json_t *arguments);
 
 /* Judges the statements of a text inside the statement at hand. */
 void dr__judge_text(dr_sql_judgement *j, const char *sql);
@@ -74,8 +90,5 @@ void dr__judge_tree(dr_sql_judgement *j, json_t *tree);
 /* True when the expression calls a function that is not known to give the same all through a
  * statement: a default with it is worked out for each row. */
 bool dr__calls_volatile(json_t *expression);
-
-/* The first function that a tree calls and that is not known to be harmless; NULL for none. */
-const char *dr__calls_unknown(json_t *tree);
 
 #endif

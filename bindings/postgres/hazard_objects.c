@@ -2,7 +2,9 @@
  * the upkeep of tables, and renames. Pure; one thread at a time. */
 #include "postgres/hazard_judge.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static void judge_range(dr_sql_judgement *j, const json_t *range, dr_sql_rule_id rule) {
   char relation[DR_SQL_NAME_SIZE];
@@ -48,17 +50,54 @@ static void judge_domain(dr_sql_judgement *j, json_t *fields) {
 
 /* ------------------------------------------------------------ functions and others */
 
+/* Adds to a text, which becomes "" for good when there is no room. */
+static void add_to(char whole[DR_SQL_FUNCTION_SIZE], const char *text) {
+  size_t used = strlen(whole), length = strlen(text);
+  bool fits = used > 0 && used + length < DR_SQL_FUNCTION_SIZE;
+  if (fits)
+    memcpy(whole + used, text, length + 1);
+  else
+    whole[0] = '\0';
+}
+
+static bool is_input(const json_t *parameter) {
+  return !dr__tree_is(parameter, "mode", "FUNC_PARAM_OUT") &&
+         !dr__tree_is(parameter, "mode", "FUNC_PARAM_TABLE");
+}
+
+void dr__judge_function_name(char whole[DR_SQL_FUNCTION_SIZE], const char *name,
+                             const json_t *arguments) {
+  char type[DR_SQL_NAME_SIZE];
+  size_t i;
+  json_t *one;
+  snprintf(whole, DR_SQL_FUNCTION_SIZE, "%s", name);
+  add_to(whole, "(");
+  json_array_foreach(arguments, i, one) {
+    const json_t *parameter = dr__tree_as(one, "FunctionParameter");
+    const json_t *fields =
+        parameter ? json_object_get(parameter, "argType") : dr__tree_as(one, "TypeName");
+    if (parameter && !is_input(parameter)) continue;
+    dr__tree_name(type, dr__tree_array(fields, "names"), 0);
+    add_to(whole, type);
+    add_to(whole, json_array_size(dr__tree_array(fields, "arrayBounds")) ? "[]," : ",");
+  }
+  add_to(whole, ")");
+}
+
 static void judge_function(dr_sql_judgement *j, json_t *fields) {
-  char name[DR_SQL_NAME_SIZE];
+  char name[DR_SQL_NAME_SIZE], whole[DR_SQL_FUNCTION_SIZE];
   dr__tree_name(name, dr__tree_array(fields, "funcname"), 0);
+  dr__judge_function_name(whole, name, dr__tree_array(fields, "parameters"));
   bool replaces = dr__tree_flag(fields, "replace");
-  bool is_new = !replaces || dr__world_created(j->world, "function", name);
+  bool is_new = !replaces || dr__world_created(j->world, "function", whole);
   dr__judge(j, is_new ? DR_SQL_RULE_CREATE_OBJECT : DR_SQL_RULE_REPLACE_FUNCTION, NULL, name);
   dr__judge_created(j, "function", name, !replaces);
+  if (*whole) dr__judge_created(j, "function", whole, !replaces);
 }
 
 static void judge_schema(dr_sql_judgement *j, json_t *fields) {
-  const char *name = dr__tree_text(fields, "schemaname");
+  char name[DR_SQL_NAME_SIZE];
+  dr__tree_put_name(name, dr__tree_text(fields, "schemaname"));
   json_t *elements = dr__tree_array(fields, "schemaElts");
   dr__judge(j, DR_SQL_RULE_CREATE_OBJECT, NULL, name);
   if (*name) dr__judge_created(j, "schema", name, !dr__tree_flag(fields, "if_not_exists"));
@@ -100,6 +139,35 @@ static void judge_nothing(dr_sql_judgement *j, json_t *fields) {
   dr__judge(j, DR_SQL_RULE_NOTHING, NULL, NULL);
 }
 
+/* ------------------------------------------------------------ the session */
+
+/* The path may hold "$user". */
+bool dr__moves_names(const char *setting) {
+  return strcasecmp(setting, "search_path") == 0 || strcasecmp(setting, "role") == 0 ||
+         strcasecmp(setting, "session_authorization") == 0;
+}
+
+static void judge_set(dr_sql_judgement *j, json_t *fields) {
+  dr__judge(j, DR_SQL_RULE_NOTHING, NULL, NULL);
+  if (dr__tree_is(fields, "kind", "VAR_RESET_ALL") ||
+      dr__moves_names(dr__tree_text(fields, "name")))
+    dr__world_new_path(j->world);
+}
+
+static void judge_discard(dr_sql_judgement *j, json_t *fields) {
+  dr__judge(j, DR_SQL_RULE_NOTHING, NULL, NULL);
+  dr__world_drop_temporary(j->world);
+  if (dr__tree_is(fields, "target", "DISCARD_ALL")) dr__world_new_path(j->world);
+}
+
+static void judge_transaction(dr_sql_judgement *j, json_t *fields) {
+  dr__judge(j, DR_SQL_RULE_NOTHING, NULL, NULL);
+  if (strncmp(dr__tree_text(fields, "kind"), "TRANS_STMT_ROLLBACK", 19) == 0)
+    dr__world_undo(j->world);
+  else if (dr__tree_is(fields, "kind", "TRANS_STMT_COMMIT"))
+    dr__world_new_transaction(j->world);
+}
+
 /* ------------------------------------------------------------ names, owners, rights */
 
 typedef struct rename_entry {
@@ -124,17 +192,30 @@ static dr_sql_rule_id rename_rule(const json_t *fields) {
   return DR_SQL_RULE_RENAME_OBJECT;
 }
 
-/* A relation that a script created keeps being new under its new name. */
+/* A relation that a script created keeps being new under its new name. What is in a block may not
+ * run: then neither name is known to be new. */
 static void follow_name(dr_sql_judgement *j, const json_t *range, const char *new_name) {
-  char before[DR_SQL_NAME_SIZE], after[DR_SQL_NAME_SIZE];
+  char before[DR_SQL_NAME_SIZE], last[DR_SQL_NAME_SIZE], after[2 * DR_SQL_NAME_SIZE];
   dr__tree_relation(before, range);
-  if (j->uncertain || !dr__world_created(j->world, "relation", before)) return;
-  json_t *moved = json_copy((json_t *)range);
-  if (!moved || json_object_set_new(moved, "relname", json_string(new_name)) != 0) j->failed = true;
-  dr__tree_relation(after, moved);
-  json_decref(moved);
+  bool was_new = dr__world_created(j->world, "relation", before);
+  bool temporary = dr__world_is_temporary(j->world, before);
+  int schema = (int)dr__tree_schema_length(before);
+  dr__tree_put_name(last, new_name);
+  snprintf(after, sizeof after, "%s%.*s%s%s", temporary ? "pg_temp." : "", schema, before,
+           schema ? "." : "", last);
   dr__world_forget(j->world, "relation", before);
-  dr__world_create(j->world, "relation", after);
+  dr__world_forget(j->world, "relation", after);
+  if (was_new) dr__judge_created(j, "relation", after, true);
+}
+
+/* Nothing is known of a column under its new name, but that it may be required. */
+static void follow_column(dr_sql_judgement *j, const char *relation, const char *old_name,
+                          const char *new_name) {
+  dr_sql_column old = dr__world_column(j->world, relation, old_name);
+  const dr_sql_column known = {.required = old.required}, gone = {0};
+  dr__world_set_column(j->world, relation, new_name, &known);
+  if (!j->uncertain) dr__world_set_column(j->world, relation, old_name, &gone);
+  json_decref(old.type);
 }
 
 static void judge_rename(dr_sql_judgement *j, json_t *fields) {
@@ -143,20 +224,29 @@ static void judge_rename(dr_sql_judgement *j, json_t *fields) {
   dr_sql_rule_id rule = rename_rule(fields);
   char relation[DR_SQL_NAME_SIZE];
   dr__tree_relation(relation, range);
+  if (dr__tree_is(fields, "renameType", "OBJECT_SCHEMA")) dr__world_undo(j->world);
   if (rule == DR_SQL_RULE_RENAME_OBJECT) {
     dr__judge(j, rule, NULL, range ? relation : *old_name ? old_name : NULL);
     return;
   }
   dr__judge(j, rule, relation, *old_name ? old_name : NULL);
-  if (!*old_name) follow_name(j, range, dr__tree_text(fields, "newname"));
+  const char *new_name = dr__tree_text(fields, "newname");
+  if (rule == DR_SQL_RULE_RENAME_COLUMN)
+    follow_column(j, relation, old_name, new_name);
+  else if (rule == DR_SQL_RULE_RENAME_CONSTRAINT)
+    dr__world_drop_constraint(j->world, relation, new_name);
+  else
+    follow_name(j, range, new_name);
 }
 
+/* What comes into a schema may come before what a script created. */
 static void judge_set_schema(dr_sql_judgement *j, json_t *fields) {
   const json_t *range = json_object_get(fields, "relation");
   if (range)
     judge_range(j, range, DR_SQL_RULE_SET_SCHEMA);
   else
     dr__judge(j, DR_SQL_RULE_RENAME_OBJECT, NULL, NULL);
+  dr__world_undo(j->world);
 }
 
 static void judge_grant(dr_sql_judgement *j, json_t *fields) {
@@ -315,11 +405,11 @@ const dr_sql_judge_entry dr__judges_of_objects[] = {
     {"ReindexStmt", judge_reindex},
     {"RefreshMatViewStmt", judge_refresh},
     {"LockStmt", judge_lock},
-    {"VariableSetStmt", judge_nothing},
+    {"VariableSetStmt", judge_set},
     {"VariableShowStmt", judge_nothing},
-    {"TransactionStmt", judge_nothing},
+    {"TransactionStmt", judge_transaction},
     {"ConstraintsSetStmt", judge_nothing},
-    {"DiscardStmt", judge_nothing},
+    {"DiscardStmt", judge_discard},
     {"CheckPointStmt", judge_nothing},
     {"NotifyStmt", judge_nothing},
     {"ListenStmt", judge_nothing},

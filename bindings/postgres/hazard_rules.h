@@ -43,6 +43,18 @@ enum { DR_SQL_READS = 0, DR_SQL_SCANS = 1, DR_SQL_REWRITES = 2 };
     "what the function does cannot be read here")                                                   \
   X(DYNAMIC, "dynamic-sql", UNKNOWN, NO_LOCK, READS, NULL,                                          \
     "the statement is put together while it runs")                                                  \
+  X(SET_SEQUENCE, "set-sequence", CONDITIONAL, NO_LOCK, READS, NULL,                                \
+    "numbers must not come twice; a rollback does not take it back")                                \
+  X(ADVISORY_LOCK, "advisory-lock", CONDITIONAL, NO_LOCK, READS, NULL,                              \
+    "code that takes the same lock waits; only an xact lock ends with the transaction")             \
+  X(ADVISORY_UNLOCK, "advisory-unlock", CONDITIONAL, NO_LOCK, READS, NULL,                          \
+    "gives locks of the session up; in a migration that which keeps other runs out, so it is refused there")\
+  X(END_SESSION, "end-session", BREAKING, NO_LOCK, READS, NULL,                                     \
+    "what another session does is cut off")                                                         \
+  X(SERVER_CALL, "server-call", CONDITIONAL, NO_LOCK, READS, NULL,                                  \
+    "does something to the whole server")                                                           \
+  X(LARGE_OBJECT, "change-large-object", CONDITIONAL, NO_LOCK, READS, "what the large object held", \
+    "the code must not need what it held")                                                          \
   X(UNREAD, "unread", UNKNOWN, NO_LOCK, READS, NULL,                                                \
     "a statement or block that the classifier does not know")                                       \
   X(INSERT, "insert", COMPATIBLE, ROW_EXCLUSIVE, READS, NULL,                                       \
@@ -61,6 +73,12 @@ enum { DR_SQL_READS = 0, DR_SQL_SCANS = 1, DR_SQL_REWRITES = 2 };
     "the code must not need any row; CASCADE empties the tables that refer to it")                  \
   X(COPY_IN, "copy-in", COMPATIBLE, ROW_EXCLUSIVE, READS, NULL,                                     \
     "new rows from a file of the server")                                                           \
+  X(COPY_OUT, "copy-out", CONDITIONAL, ACCESS_SHARE, READS, NULL,                                   \
+    "writes a file of the server, over one that is there")                                          \
+  X(COPY_PROGRAM, "copy-program", UNKNOWN, NO_LOCK, READS, NULL,                                    \
+    "a program that the server runs: what it does cannot be read here")                             \
+  X(WRITE_CATALOG, "write-catalog", UNKNOWN, ROW_EXCLUSIVE, READS, NULL,                            \
+    "PostgreSQL keeps its own state in this table: what a change of it does cannot be told")        \
   X(LOCK, "lock-table", CONDITIONAL, ACCESS_EXCLUSIVE, READS, NULL,                                 \
     "others wait until the transaction ends; the mode is as given")                                 \
   X(CREATE_TABLE, "create-table", COMPATIBLE, NO_LOCK, READS, NULL,                                 \

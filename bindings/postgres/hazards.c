@@ -144,10 +144,13 @@ static int classify_one(classifier *c, size_t index) {
   int status = dr__judgement_begin(&j, c->world);
   if (status != DR_OK) dr__err_nomem(c->err);
   if (status == DR_OK) {
+    bool alone = c->script->statements[index].alone != NULL;
+    if (alone) dr__world_next_step(c->world);
     if (tree)
       dr__judge_tree(&j, tree);
     else
       dr__judge(&j, DR_SQL_RULE_UNREAD, NULL, "too long, or nested too deep");
+    if (alone) dr__world_next_step(c->world);
     if (!j.kind) dr__judge(&j, DR_SQL_RULE_NOTHING, NULL, NULL);
     if (j.class > c->worst) c->worst = j.class;
     status = put_statement(c, index, &j);

@@ -22,6 +22,10 @@ typedef struct dr_sql_world dr_sql_world;
 dr_sql_world *dr__sql_world_new(const json_t *catalog);
 void dr__sql_world_free(dr_sql_world *world);
 
+/* The next script runs in a new session: with the search_path that it has by itself, and without
+ * the temporary tables of the one before. */
+void dr__sql_world_new_session(dr_sql_world *world);
+
 /* Judges the statements of a script in order, and notes what they create in the world (NULL: one
  * that knows nothing). New reference:
  *
@@ -35,8 +39,8 @@ void dr__sql_world_free(dr_sql_world *world);
  *                      "unknown"      cannot be told; to be treated as breaking
  *     hazards          array of {hazard, class, reason}: what was found; empty for a harmless one.
  *                      The name is that which an annotation accepts
- *     on               array of the relations that it locks, as written, most locked first
- *     locks            object: relation → the lock that it takes there
+ *     on               array of the relations that it locks, as written, most locked first; in
+ * quotes where a name needs them locks            object: relation → the lock that it takes there
  *     lock             the strongest lock it takes on a relation that was there before, as
  *                      PostgreSQL names it: "ACCESS EXCLUSIVE" …; left out for none
  *     blocks           "reads", "writes", "schema" or left out: what waits while the lock is held

@@ -65,7 +65,7 @@ static void note_failure(dr_pg_steps *steps, dr_err *err) {
   self->begun = step_of(self)->kind == DR_STEP_INDEX;
   bool idle = dr__pg_state(steps->pg) == DR_PG_IDLE;
   if (!self->begun && idle) record = dr__migrate_mark_text(self, first, -1, 0, err);
-  if (record && asprintf(&sql, "RESET ROLE; RESET ALL; %s", record) < 0) sql = NULL;
+  if (record && asprintf(&sql, DR_MIGRATE_OWN_ROLE "; RESET ALL; %s", record) < 0) sql = NULL;
   free(record);
   if (sql)
     dr__migrate_send(steps, sql, on_noted);
@@ -151,7 +151,7 @@ static void done(dr_pg_steps *steps, double seconds) {
     dr__migrate_fail(steps, &err);
     return;
   }
-  if (asprintf(&sql, "RESET ROLE; RESET ALL; %s", record) < 0) sql = NULL;
+  if (asprintf(&sql, DR_MIGRATE_OWN_ROLE "; RESET ALL; %s", record) < 0) sql = NULL;
   free(record);
   dr__migrate_send(steps, sql, on_recorded);
 }

@@ -43,6 +43,7 @@ static json_t *judge_all(const dr_migration_file *const *files, size_t count, co
   int status = all && world ? DR_OK : dr__err_nomem(err);
   for (size_t i = 0; i < count && status == DR_OK; i++) {
     if (atomic_load(stop)) status = dr__fail(err, "cancelled", "it was stopped");
+    dr__sql_world_new_session(world);
     json_t *one = status == DR_OK ? dr__sql_classify(&files[i]->script, world, err) : NULL;
     if (!one)
       status = DR_FAILED;

@@ -2,6 +2,8 @@
  * that run migrations. */
 #include "migrate_load.h"
 
+#include "postgres/tree.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -85,6 +87,35 @@ static int check_statement(const dr_migration_file *file, size_t i, dr_err *err)
   return DR_OK;
 }
 
+/* The constant of a transaction's option: "serializable"; "" for none, and for a number. */
+static const char *option_text(const json_t *options, const char *name, bool *on) {
+  json_t *argument;
+  if (!dr__tree_option(options, name, &argument)) return "";
+  const json_t *constant = dr__tree_as(argument, "A_Const");
+  *on = json_integer_value(json_object_get(json_object_get(constant, "ival"), "ival")) != 0;
+  return dr__tree_text(json_object_get(constant, "sval"), "sval");
+}
+
+/* What the file's own BEGIN asks for is kept. A transaction that may not write cannot be recorded.
+ */
+static int read_begin(dr_migration_file *file, dr_err *err) {
+  bool on = false, read_only = false;
+  json_t *tree = dr__sql_tree(&file->script, 0, err);
+  if (!tree) return explain(file, err);
+  const json_t *options = dr__tree_array(dr__tree_as(tree, "TransactionStmt"), "options");
+  const char *level = option_text(options, "transaction_isolation", &on);
+  if (*level) snprintf(file->begin, sizeof file->begin, "BEGIN ISOLATION LEVEL %.40s", level);
+  option_text(options, "transaction_read_only", &read_only);
+  bool writes = dr__tree_option(options, "transaction_read_only", NULL) && !read_only;
+  size_t used = strlen(file->begin);
+  if (writes)
+    snprintf(file->begin + used, sizeof file->begin - used, "%s READ WRITE", used ? "" : "BEGIN");
+  json_decref(tree);
+  if (!read_only) return DR_OK;
+  return refuse(file, 0, "a transaction that is READ ONLY cannot be recorded as applied",
+                "leave READ ONLY out", err);
+}
+
 static int check(dr_migration_file *file, dr_err *err) {
   bool wrapped = is_wrapped(&file->script);
   file->first = wrapped ? 1 : 0;
@@ -96,7 +127,7 @@ static int check(dr_migration_file *file, dr_err *err) {
   }
   for (size_t i = file->first; i < file->end; i++)
     if (check_statement(file, i, err) != DR_OK) return DR_FAILED;
-  return DR_OK;
+  return wrapped ? read_begin(file, err) : DR_OK;
 }
 
 /* ------------------------------------------------------------ steps */
@@ -153,6 +184,30 @@ static int judge_alone(const dr_migration_file *file, dr_migration_step *step, d
   return status;
 }
 
+static bool is_temporary(const char *kind, json_t *fields, void *data) {
+  (void)kind;
+  (void)data;
+  return dr__tree_is(fields, "relpersistence", "t") || dr__tree_is(fields, "schemaname", "pg_temp");
+}
+
+/* Each step begins with the settings of a new session, whether it is run behind the one before or
+ * by a later run that goes on there: else a name would mean a temporary table now and another then.
+ */
+static int check_temporary(const dr_migration_file *file, dr_err *err) {
+  size_t last = file->steps[file->step_count - 1].first;
+  for (size_t i = file->first; file->step_count > 1 && i < last; i++) {
+    json_t *tree = dr__sql_tree(&file->script, i, NULL);
+    bool temporary = dr__tree_any(tree, is_temporary, NULL);
+    json_decref(tree);
+    if (!temporary) continue;
+    return refuse(file, i,
+                  "a temporary table does not last up to a statement below that runs in a "
+                  "transaction of its own",
+                  "put what uses the temporary table into a file of its own", err);
+  }
+  return DR_OK;
+}
+
 static int cut(dr_migration_file *file, dr_err *err) {
   bool open = false; /* the last step takes more statements */
   file->steps = calloc(file->end - file->first, sizeof *file->steps);
@@ -169,7 +224,7 @@ static int cut(dr_migration_file *file, dr_err *err) {
     open = !alone;
     if (alone && judge_alone(file, step, err) != DR_OK) return DR_FAILED;
   }
-  return DR_OK;
+  return check_temporary(file, err);
 }
 
 /* ------------------------------------------------------------ the whole */

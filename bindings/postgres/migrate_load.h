@@ -25,6 +25,7 @@ typedef struct dr_migration_file {
   char *path;
   dr_sql_script script;
   size_t first, end; /* its statements without a BEGIN and COMMIT around all of them */
+  char begin[64];    /* "BEGIN ISOLATION LEVEL …" when that BEGIN says more than BEGIN; else "" */
   dr_migration_step *steps;
   size_t step_count;
 } dr_migration_file;
@@ -32,7 +33,8 @@ typedef struct dr_migration_file {
 /* Reads a file of a folder; `out` is to be given back in any case. Errors name file and line:
  * postgres.syntax, postgres.encoding, postgres.meta_command, postgres.copy_data,
  * postgres.migration_file (no statement, a transaction of its own, an index that is built
- * concurrently and has no name), postgres.too_large, fs.not_found, fs.failed. */
+ * concurrently and has no name, a temporary table across transactions), postgres.too_large,
+ * fs.not_found, fs.failed. */
 int dr__migration_load(dr_migration_file *out, const char *folder, const char *file, dr_err *err);
 void dr__migration_free(dr_migration_file *file);
 

@@ -146,6 +146,6 @@ void dr__migrate_failed(dr_pg_steps *steps, size_t failed, dr_err *err,
   if (!is_lock(&self->err) || dr__pg_state(steps->pg) == DR_PG_LOST)
     give_up(steps);
   else
-    dr__pg_steps_go(
-        steps, &(dr_pg_step){.sql = "ROLLBACK; RESET ROLE; RESET ALL", .next = on_rolled_back});
+    dr__pg_steps_go(steps, &(dr_pg_step){.sql = "ROLLBACK; " DR_MIGRATE_OWN_ROLE "; RESET ALL",
+                                         .next = on_rolled_back});
 }

@@ -150,6 +150,30 @@ static int check_annotations(const dr_migration_file *file, const json_t *judged
                   text_of(problem, "message"));
 }
 
+static bool has_hazard(const json_t *statement, const char *name) {
+  size_t i;
+  const json_t *one;
+  json_array_foreach(json_object_get(statement, "hazards"), i, one) {
+    if (strcmp(text_of(one, "hazard"), name) == 0) return true;
+  }
+  return false;
+}
+
+/* The lock that keeps other runs out is one of the session's advisory locks. */
+static int check_unlocks(const dr_migration_file *file, const json_t *judged, dr_err *err) {
+  size_t i;
+  const json_t *statement;
+  json_array_foreach(json_object_get(judged, "statements"), i, statement) {
+    if (!has_hazard(statement, "advisory-unlock")) continue;
+    dr__fail(err, "postgres.migration_file",
+             "%s:%d: pg_advisory_unlock could give up the lock that migrations hold", file->path,
+             (int)json_integer_value(json_object_get(statement, "line")));
+    dr__err_hint(err, "take pg_advisory_xact_lock, which ends with the file's transaction");
+    return DR_FAILED;
+  }
+  return DR_OK;
+}
+
 static const char *file_name(const dr_migration_file *file) {
   const char *slash = strrchr(file->path, '/');
   return slash ? slash + 1 : file->path;
@@ -183,6 +207,7 @@ static int take_judged(const review *self, const dr_migration_file *file, const 
   size_t done = self->rows ? done_of(self, version) : 0;
   if (done >= file->end) done = 0;
   int status = self->status ? DR_OK : check_annotations(file, judged, err);
+  if (status == DR_OK && !self->status) status = check_unlocks(file, judged, err);
   if (status == DR_OK && !self->down) status = check_down_of(self, version, err);
   if (status == DR_OK && json_array_append_new(run, entry_of(file, judged, done)) != 0)
     status = dr__err_nomem(err);

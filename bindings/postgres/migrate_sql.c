@@ -215,12 +215,22 @@ static void put_statements(writer *w, const dr_migration_file *file, const dr_mi
   }
 }
 
+/* Several statements, with ";" between them. */
+static void put_own(writer *w, const char *sql) {
+  put(w, -1, sql);
+  while ((sql = strchr(sql, ';')) != NULL) {
+    w->message->owner[w->message->owners++] = -1;
+    sql++;
+  }
+}
+
+/* The session is cleared in a transaction of its own: in that of the file it would count as a query
+ * before SET TRANSACTION. */
 static void put_step(writer *w, const dr_migration_file *file, const dr_migration_step *step,
                      const dr_migrate_settings *settings, const bool *blocking,
                      const char *record) {
-  put(w, -1, "RESET ROLE");
-  put(w, -1, "RESET ALL");
-  put(w, -1, "BEGIN");
+  put_own(w, "BEGIN;" DR_MIGRATE_NEW_SESSION ";COMMIT");
+  put(w, -1, file->begin[0] ? file->begin : "BEGIN");
   put_limits(w, "LOCAL", settings);
   if (w->message->line > 1) { /* lines count from 1, so there is none before the first */
     fputc('\n', w->out);
@@ -228,12 +238,12 @@ static void put_step(writer *w, const dr_migration_file *file, const dr_migratio
   }
   put_statements(w, file, step, settings, blocking);
   fputc('\n', w->out);
-  put(w, -1, "RESET ROLE");
+  put_own(w, DR_MIGRATE_OWN_ROLE);
   put(w, -1, record);
   put(w, (long)(step->first + step->count), "COMMIT");
 }
 
-enum { OWN_STATEMENTS = 12 };
+enum { OWN_STATEMENTS = 24 };
 
 int dr__migrate_together(dr_migrate_message *out, const dr_migration_file *file,
                          const dr_migration_step *step, const dr_migrate_settings *settings,
@@ -260,8 +270,8 @@ char *dr__migrate_before_alone(const dr_migrate_settings *settings, const char *
                                bool notices_loss) {
   char *sql = NULL;
   int length = asprintf(&sql,
-                        "RESET ROLE; RESET ALL; %sSET lock_timeout = %" PRId64
-                        "; SET statement_timeout = %" PRId64 "; %s",
+                        DR_MIGRATE_NEW_SESSION "; %sSET lock_timeout = %" PRId64
+                                               "; SET statement_timeout = %" PRId64 "; %s",
                         notices_loss ? "SET client_connection_check_interval = 1000; " : "",
                         settings->lock_ms, settings->statement_ms, record);
   return length < 0 ? NULL : sql;

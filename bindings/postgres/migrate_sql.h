@@ -9,6 +9,13 @@
  */
 #define DR_MIGRATE_LOCK "7309461421257028974"
 
+/* What one file left in the session is gone for the next: settings, the role, temporary tables,
+ * prepared statements, cursors. DISCARD ALL would give the advisory lock up, too. */
+#define DR_MIGRATE_NEW_SESSION                                                                     \
+  "CLOSE ALL;" DR_MIGRATE_OWN_ROLE                                                                 \
+  ";RESET ALL;DEALLOCATE ALL;UNLISTEN *;DISCARD TEMP;DISCARD SEQUENCES"
+#define DR_MIGRATE_OWN_ROLE "RESET SESSION AUTHORIZATION;RESET ROLE"
+
 extern const char *const dr__migrate_create_table; /* the schema and the table, if missing */
 extern const char *const dr__migrate_select_rows;  /* as migrate_plan.h wants them, and more */
 

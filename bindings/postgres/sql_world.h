@@ -1,6 +1,11 @@
 /* postgres/sql_world.h - what is known of the database while scripts are judged in order: what they
  * created and changed before, and the caller's facts. Pure; one thread at a time. Used by hazards.c
- * and the judges. Names are those of dr__tree_relation(). */
+ * and the judges. Names are those of dr__tree_relation().
+ *
+ * A name without a schema means something only as long as the search_path is the same, so it counts
+ * with the path under which it was used; "t" and "public.t" are never known to be the same, and may
+ * always be. A temporary relation hides others of its name while it exists.
+ */
 #ifndef DR_POSTGRES_SQL_WORLD_H
 #define DR_POSTGRES_SQL_WORLD_H
 
@@ -9,8 +14,28 @@
 /* True when memory was short for something that had to be noted. */
 bool dr__world_failed(const dr_sql_world *world);
 
+/* Names without a schema mean something else from here on. */
+void dr__world_new_path(dr_sql_world *world);
+
+/* Temporary relations are gone. */
+void dr__world_drop_temporary(dr_sql_world *world);
+
+/* What was set for a transaction alone is over. */
+void dr__world_new_transaction(dr_sql_world *world);
+
+/* What comes next is in another transaction, and in what may be another session: a statement that
+ * is run alone stands before or behind. */
+void dr__world_next_step(dr_sql_world *world);
+
+/* What scripts did may be undone: nothing is known to be new. */
+void dr__world_undo(dr_sql_world *world);
+
+/* A temporary relation of this name, which has no schema, was created and is still there. */
+bool dr__world_is_temporary(const dr_sql_world *world, const char *name);
+
 /* Things that scripts created: kind is "relation" (tables, views, indexes, sequences), "type",
- * "function", "schema". A relation in a schema that was created counts, too. */
+ * "function" (by name, and by name and arguments), "schema". A relation in a schema that was
+ * created counts, too. */
 void dr__world_create(dr_sql_world *world, const char *kind, const char *name);
 void dr__world_forget(dr_sql_world *world, const char *kind, const char *name);
 bool dr__world_created(const dr_sql_world *world, const char *kind, const char *name);
@@ -21,7 +46,8 @@ typedef struct dr_sql_column {
   json_t *type;  /* fields of a TypeName; NULL: not known */
 } dr_sql_column;
 
-/* What is known of a column; its type is a new reference. */
+/* What is known of a column; its type is a new reference. What was changed under a name that may
+ * mean the same table counts where it makes things worse. */
 dr_sql_column dr__world_column(dr_sql_world *world, const char *relation, const char *column);
 void dr__world_set_column(dr_sql_world *world, const char *relation, const char *column,
                           const dr_sql_column *known);
@@ -31,6 +57,7 @@ void dr__world_set_column(dr_sql_world *world, const char *relation, const char 
 void dr__world_add_constraint(dr_sql_world *world, const char *relation, const char *name,
                               const char *not_null, bool valid);
 void dr__world_validate(dr_sql_world *world, const char *relation, const char *name);
+void dr__world_drop_constraint(dr_sql_world *world, const char *relation, const char *name);
 bool dr__world_has_constraint(const dr_sql_world *world, const char *relation, const char *name);
 bool dr__world_is_checked(const dr_sql_world *world, const char *relation, const char *column);
 

@@ -291,15 +291,62 @@ static int split(dr_sql_script *script, const dr_sql_tokens *tokens, dr_err *err
   return status;
 }
 
+/* pg_dump brackets what it writes with \restrict and \unrestrict, which tell psql to take no other
+ * commands in between. They say nothing to a server, so the lines become blanks. Only where the
+ * scanner finds a backslash, or stumbles over the key, is a line sure to be no part of a text. */
+static bool blank_restrict(dr_sql_script *script, size_t offset) {
+  static const char *const commands[] = {"\\restrict ", "\\unrestrict "};
+  char *line = script->text + offset;
+  if (offset > 0 && line[-1] != '\n') return false;
+  for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+    size_t word = strlen(commands[i]);
+    if (strncmp(line, commands[i], word) != 0) continue;
+    size_t key =
+        strspn(line + word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789");
+    size_t end = strcspn(line, "\r\n");
+    if (key == 0 || word + key != end) return false;
+    memset(line, ' ', end);
+    return true;
+  }
+  return false;
+}
+
+static bool blank_restricts(dr_sql_script *script, const dr_sql_tokens *tokens) {
+  bool any = false;
+  for (size_t i = 0; i < tokens->count; i++) {
+    if (dr__sql_is_char(script->text, &tokens->items[i], '\\'))
+      any |= blank_restrict(script, tokens->items[i].start);
+  }
+  return any;
+}
+
+static size_t line_start(const char *text, size_t offset) {
+  while (offset > 0 && text[offset - 1] != '\n') offset--;
+  return offset;
+}
+
+enum { MOST_RESTRICTS = 8 }; /* a dump has two */
+
+static int scan(dr_sql_script *script, dr_sql_tokens *tokens, dr_err *err) {
+  for (int i = 0;; i++) {
+    dr_sql_mistake mistake = {0};
+    int status = dr__sql_scan(script->text, script->length, tokens, &mistake, err);
+    bool stumbled = mistake.message[0] != '\0';
+    if (status != DR_OK && !stumbled) return status;
+    bool again = i < MOST_RESTRICTS &&
+                 (stumbled ? blank_restrict(script, line_start(script->text, mistake.offset))
+                           : blank_restricts(script, tokens));
+    if (!again) return stumbled ? dr__sql_script_error(script, &mistake, err) : DR_OK;
+    free(tokens->items);
+    *tokens = (dr_sql_tokens){0};
+  }
+}
+
 int dr__sql_split(const char *sql, size_t length, dr_sql_script *out, dr_err *err) {
   *out = (dr_sql_script){0};
   dr_sql_tokens tokens = {0};
-  dr_sql_mistake mistake = {0};
   int status = take_text(out, sql, length, err);
-  if (status == DR_OK) {
-    status = dr__sql_scan(out->text, out->length, &tokens, &mistake, err);
-    if (mistake.message[0]) status = dr__sql_script_error(out, &mistake, err);
-  }
+  if (status == DR_OK) status = scan(out, &tokens, err);
   if (status == DR_OK) status = split(out, &tokens, err);
   free(tokens.items);
   if (status == DR_OK) status = dr__sql_add_facts(out, err);

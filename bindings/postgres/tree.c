@@ -1,7 +1,7 @@
 /* postgres/tree.c - reads libpg_query's parse trees. Pure, any thread; see the header. */
 #include "postgres/tree.h"
 
-#include <stdio.h>
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -74,20 +74,58 @@ bool dr__tree_switch(const json_t *options, const char *name) {
   return true;
 }
 
+/* True for a name that PostgreSQL reads as it stands, without quotes. */
+static bool is_plain(const char *part) {
+  if (isdigit((unsigned char)*part)) return false;
+  for (; *part; part++) {
+    bool plain = islower((unsigned char)*part) || isdigit((unsigned char)*part) || *part == '_' ||
+                 *part == '$' || (unsigned char)*part >= 128;
+    if (!plain) return false;
+  }
+  return true;
+}
+
+/* Adds a part of a name, in quotes where it needs them: "a.b" is not b in a. */
+static void put_part(char name[DR_SQL_NAME_SIZE], const char *part) {
+  size_t used = strlen(name);
+  bool quoted = !is_plain(part);
+  if (used > 0 && used + 1 < DR_SQL_NAME_SIZE) name[used++] = '.';
+  if (quoted && used + 1 < DR_SQL_NAME_SIZE) name[used++] = '"';
+  for (; *part && used + 2 < DR_SQL_NAME_SIZE; part++) {
+    if (*part == '"') name[used++] = '"';
+    name[used++] = *part;
+  }
+  if (quoted && used + 1 < DR_SQL_NAME_SIZE) name[used++] = '"';
+  name[used] = '\0';
+}
+
 void dr__tree_relation(char name[DR_SQL_NAME_SIZE], const json_t *range) {
   const char *schema = dr__tree_text(range, "schemaname");
-  bool plain = !*schema || strcmp(schema, "public") == 0;
-  snprintf(name, DR_SQL_NAME_SIZE, "%s%s%s", plain ? "" : schema, plain ? "" : ".",
-           dr__tree_text(range, "relname"));
+  bool temporary = !*schema && dr__tree_is(range, "relpersistence", "t");
+  name[0] = '\0';
+  if (*schema || temporary) put_part(name, temporary ? "pg_temp" : schema);
+  put_part(name, dr__tree_text(range, "relname"));
 }
 
 void dr__tree_name(char name[DR_SQL_NAME_SIZE], const json_t *strings, size_t skip) {
   size_t count = json_array_size(strings);
-  const char *last = count > skip ? dr__tree_string(json_array_get(strings, count - skip - 1)) : "";
-  const char *schema =
-      count > skip + 1 ? dr__tree_string(json_array_get(strings, count - skip - 2)) : "";
-  bool plain = !*schema || strcmp(schema, "public") == 0;
-  snprintf(name, DR_SQL_NAME_SIZE, "%s%s%s", plain ? "" : schema, plain ? "" : ".", last);
+  name[0] = '\0';
+  if (count > skip + 1) put_part(name, dr__tree_string(json_array_get(strings, count - skip - 2)));
+  if (count > skip) put_part(name, dr__tree_string(json_array_get(strings, count - skip - 1)));
+}
+
+void dr__tree_put_name(char name[DR_SQL_NAME_SIZE], const char *part) {
+  name[0] = '\0';
+  if (*part) put_part(name, part);
+}
+
+size_t dr__tree_schema_length(const char *name) {
+  bool quoted = false;
+  for (const char *at = name; *at; at++) {
+    if (*at == '"') quoted = !quoted;
+    if (*at == '.' && !quoted) return (size_t)(at - name);
+  }
+  return 0;
 }
 
 bool dr__tree_any(json_t *node, dr_tree_test test, void *data) {

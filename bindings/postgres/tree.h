@@ -34,12 +34,20 @@ bool dr__tree_option(const json_t *options, const char *name, json_t **argument)
 /* The same, as a switch: true when it is given without an argument or with one that means yes. */
 bool dr__tree_switch(const json_t *options, const char *name);
 
-enum { DR_SQL_NAME_SIZE = 200 };
+enum { DR_SQL_NAME_SIZE = 272 };
 
 /* "table" or "schema.table" of a RangeVar's fields, or of an array of String nodes without its last
- * `skip` ones; "public." is left out, so that both spellings are one name. Cut to the size. */
+ * `skip` ones: as it is written, since what a name without a schema means depends on the
+ * search_path. A part is in quotes where PostgreSQL needs them. The name of a temporary relation
+ * that is created is "pg_temp.table". Cut to the size. */
 void dr__tree_relation(char name[DR_SQL_NAME_SIZE], const json_t *range);
 void dr__tree_name(char name[DR_SQL_NAME_SIZE], const json_t *strings, size_t skip);
+
+/* A name of one part, written the same way. */
+void dr__tree_put_name(char name[DR_SQL_NAME_SIZE], const char *part);
+
+/* How long the schema's part of such a name is; 0 when it has none. */
+size_t dr__tree_schema_length(const char *name);
 
 /* True when `test` is true for a node anywhere in the tree: called with each name and its fields.
  */

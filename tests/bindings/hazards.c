@@ -109,6 +109,7 @@ static dr_sql_lock told_lock(const hazard_row *row, const char *relation) {
   size_t length = strlen(relation);
   for (const char *at = row->locks; at; at = strstr(at, ", ")) {
     if (*at == ',') at += 2;
+    if (strncmp(at, "public.", 7) == 0) at += 7;
     if (strncmp(at, relation, length) != 0 || at[length] != ' ') continue;
     const char *name = at + length + 1;
     size_t size = strcspn(name, ",");

@@ -66,6 +66,79 @@ migrate 'to = "0002"'
 versions '0001 0002'
 refused postgres.migration_unknown 'to = \\"7\\"' 'to = "7"'
 
+begin 'nothing of a session reaches the next file'
+psql -qc "CREATE TABLE users (a int)"
+file 1_leave.sql <<'SQL'
+CREATE TEMP TABLE users AS SELECT * FROM public.users;
+PREPARE p AS SELECT 1;
+DECLARE c CURSOR WITH HOLD FOR SELECT 1;
+SET search_path = nowhere;
+LISTEN news;
+SQL
+file 2_find.sql <<'SQL'
+ALTER TABLE users ADD COLUMN email text;
+PREPARE p AS SELECT 2;
+DECLARE c CURSOR WITH HOLD FOR SELECT 2;
+CREATE TABLE left_over AS SELECT
+  (SELECT count(*) FROM pg_class WHERE relpersistence = 't') + (SELECT count(*) FROM pg_listening_channels()) AS n;
+SQL
+migrate 'allow = "breaking"'
+is "SELECT count(email), (SELECT n FROM left_over) FROM public.users" '0|0'
+
+begin 'nothing of a session reaches a statement that runs alone, nor the file behind it'
+psql -qc "CREATE TABLE users (a int)"
+echo 'CREATE TEMP TABLE users (b int);' | file 1_leave.sql
+echo 'CREATE INDEX CONCURRENTLY users_a ON users (a);' | file 2_alone.sql
+migrate
+is "SELECT indrelid::regclass::text FROM pg_index WHERE indexrelid = 'public.users_a'::regclass" users
+
+begin 'a temporary table across transactions is refused'
+printf 'CREATE TEMP TABLE a (b int);\nVACUUM;\nSELECT 1;\n' | file 1_a.sql
+refused postgres.migration_file 'm/1_a.sql:1: a temporary table does not last'
+
+begin 'the isolation that a file begins with is kept'
+printf 'START TRANSACTION ISOLATION LEVEL SERIALIZABLE;\n%s\nCOMMIT;\n' \
+  "CREATE TABLE seen AS SELECT current_setting('transaction_isolation') AS level;" | file 1_a.sql
+printf 'SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;\n%s\n' \
+  "INSERT INTO seen SELECT current_setting('transaction_isolation');" | file 2_b.sql
+migrate
+is 'SELECT level FROM seen ORDER BY 1 DESC' 'serializable repeatable read'
+printf 'BEGIN READ ONLY;\nSELECT 1;\nCOMMIT;\n' | file 3_c.sql
+refused postgres.migration_file 'm/3_c.sql:1: a transaction that is READ ONLY'
+
+begin 'the lock that migrations hold is not given away'
+for call in 'SELECT pg_advisory_unlock_all()' 'DO $$ BEGIN PERFORM pg_advisory_unlock(1); END $$' \
+  "INSERT INTO t SELECT 1 WHERE pg_advisory_unlock_shared(1)"; do
+  echo "$call;" | file 1_a.sql
+  refused postgres.migration_file 'm/1_a.sql:1: pg_advisory_unlock could give up' 'allow = "breaking"'
+done
+
+begin 'names that mean something else are not exempt, nor functions wherever they are called'
+psql -qc "CREATE SCHEMA shop" -c "CREATE TABLE shop.orders (a int)" -c "CREATE TABLE users AS SELECT 1 AS a" \
+  -c "CREATE FUNCTION boom() RETURNS int LANGUAGE plpgsql AS 'BEGIN DROP TABLE users; RETURN 1; END'"
+while read -r sql; do
+  echo "$sql" | file 1_a.sql
+  refused postgres.migration_hazard 'could hurt what runs now' 'allow = "conditional"'
+done <<'SQL'
+CREATE TABLE orders (a int); SET search_path = shop; DROP TABLE orders;
+CREATE TEMP TABLE users AS SELECT * FROM public.users; DROP TABLE public.users;
+INSERT INTO shop.orders SELECT boom();
+UPDATE shop.orders SET a = boom() WHERE a = 1;
+CREATE TABLE fresh AS SELECT boom();
+COPY shop.orders TO PROGRAM 'cat >/dev/null';
+SQL
+is "SELECT count(*), to_regclass('shop.orders') FROM users" '1|shop.orders'
+echo "COPY (DELETE FROM users RETURNING a) TO '/dev/null'" | file 1_a.sql
+refused postgres.migration_hazard 'delete-all' 'allow = "compatible"'
+
+begin 'what pg_dump writes is a first migration'
+psql -qc 'CREATE SCHEMA s' -c 'CREATE TABLE s.t (a serial PRIMARY KEY, b text)' -c 'CREATE VIEW v AS SELECT a FROM s.t'
+pg_dump -s | sed '1i\\\restrict 1aB' >m/1_first.sql
+echo '\unrestrict 1aB' >>m/1_first.sql
+psql -qc 'DROP SCHEMA s CASCADE'
+migrate
+is "SELECT to_regclass('v'), to_regclass('s.t')" 'v|s.t'
+
 begin 'a file that fails leaves nothing, and is named with its line'
 tours
 file 0003_bad.up.sql <<'SQL'

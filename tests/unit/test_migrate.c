@@ -265,6 +265,9 @@ static void what_a_file_must_not_hold_is_named_with_its_line(void **state) {
       {"\n\nCREATE INDEX CONCURRENTLY ON t (a);", "postgres.migration_file", "1_a.up.sql:3: "},
       {"-- nothing\n", "postgres.migration_file", "no statement"},
       {"SELECT 1;\nSELEC 2;", "postgres.syntax", "1_a.up.sql: "},
+      {"BEGIN READ ONLY;\nSELECT 1;\nCOMMIT;", "postgres.migration_file", "1_a.up.sql:1: "},
+      {"SELECT 1;\nCREATE TEMP TABLE a (b int);\nVACUUM c;\nSELECT 2;", "postgres.migration_file",
+       "1_a.up.sql:2: a temporary table"},
       {"COPY t FROM STDIN;", "postgres.copy_data", "1_a.up.sql: "}};
   (void)state;
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -274,6 +277,24 @@ static void what_a_file_must_not_hold_is_named_with_its_line(void **state) {
     if (!strstr(err.message, wrong[i][2])) fail_msg("%s: %s", wrong[i][0], err.message);
     dr__migration_free(&file);
     dr_err_clear(&err);
+  }
+}
+
+static void the_isolation_that_a_file_begins_with_is_kept(void **state) {
+  static const char *const begins[][2] = {
+      {"BEGIN; SELECT 1; COMMIT", ""},
+      {"START TRANSACTION ISOLATION LEVEL SERIALIZABLE; SELECT 1; COMMIT",
+       "BEGIN ISOLATION LEVEL serializable"},
+      {"BEGIN READ WRITE, ISOLATION LEVEL REPEATABLE READ; SELECT 1; END",
+       "BEGIN ISOLATION LEVEL repeatable read READ WRITE"},
+      {"BEGIN READ WRITE; SELECT 1; COMMIT", "BEGIN READ WRITE"}};
+  (void)state;
+  for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
+    dr_err err = DR_ERR_INIT;
+    dr_migration_file file = load(begins[i][0], &err);
+    assert_string_equal(err.message, "");
+    assert_string_equal(file.begin, begins[i][1]);
+    dr__migration_free(&file);
   }
 }
 
@@ -289,17 +310,18 @@ static void a_step_is_one_message_with_its_record(void **state) {
                    DR_OK);
   assert_string_equal(
       message.sql,
-      "RESET ROLE;RESET ALL;BEGIN;SET LOCAL lock_timeout = 2000;\n"
+      "BEGIN;" DR_MIGRATE_NEW_SESSION ";COMMIT;BEGIN;SET LOCAL lock_timeout = 2000;\n"
       "SELECT set_config('deployrun.began', extract(epoch FROM clock_timestamp())::text, true);"
       "ALTER TABLE t ADD a int;; -- b\n"
       "SELECT set_config('lock_timeout', greatest(50, 2000 - 1000 * (extract(epoch FROM "
       "clock_timestamp()) - current_setting('deployrun.began')::numeric))::int::text, true);"
-      "ALTER TABLE u ADD b int;\nRESET ROLE;R;COMMIT;");
+      "ALTER TABLE u ADD b int;\n" DR_MIGRATE_OWN_ROLE ";R;COMMIT;");
   assert_int_equal(message.line, 1);
-  assert_int_equal(message.owners, 11);
-  assert_int_equal(message.owner[5], 0);
-  assert_int_equal(message.owner[7], 1);
-  assert_int_equal(message.owner[10], 2);
+  assert_int_equal(message.owners, 20);
+  assert_int_equal(message.owner[10], -1);
+  assert_int_equal(message.owner[13], 0);
+  assert_int_equal(message.owner[15], 1);
+  assert_int_equal(message.owner[19], 2);
   dr__migrate_message_free(&message);
   dr__migration_free(&file);
 }
@@ -385,6 +407,7 @@ int main(void) {
       cmocka_unit_test(a_file_is_cut_where_a_statement_must_stand_alone),
       cmocka_unit_test(begin_and_commit_around_the_whole_are_left_out),
       cmocka_unit_test(what_a_file_must_not_hold_is_named_with_its_line),
+      cmocka_unit_test(the_isolation_that_a_file_begins_with_is_kept),
       cmocka_unit_test(a_step_is_one_message_with_its_record),
       cmocka_unit_test(a_text_is_quoted_whatever_the_settings),
   };

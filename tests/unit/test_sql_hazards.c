@@ -110,8 +110,9 @@ static void what_an_earlier_script_created_is_exempt(void **state) {
   (void)state;
   dr_sql_world *world = dr__sql_world_new(NULL);
   json_decref(classify_in(world, "CREATE TABLE public.t (a varchar(5)); CREATE TABLE s.u (a int)"));
-  json_t *result = classify_in(world, "CREATE INDEX ON t (a); ALTER TABLE s.u ADD b int NOT NULL;"
-                                      "ALTER TABLE u ADD b int NOT NULL");
+  json_t *result =
+      classify_in(world, "CREATE INDEX ON public.t (a); ALTER TABLE s.u ADD b int NOT NULL;"
+                         "ALTER TABLE u ADD b int NOT NULL");
   assert_string_equal(text_of(at(result, "statements", 0), "class"), "compatible");
   assert_string_equal(text_of(at(result, "statements", 0), "lock"), "");
   assert_int_equal(json_array_size(json_object_get(at(result, "statements", 0), "hazards")), 0);
@@ -128,7 +129,15 @@ static void what_may_have_been_there_is_not_exempt(void **state) {
       "CREATE TABLE IF NOT EXISTS t (a int); ALTER TABLE t ADD b int NOT NULL",
       "DO $$ BEGIN CREATE TABLE t (a int); END $$; ALTER TABLE t ADD b int NOT NULL",
       "CREATE TABLE t (a int); DROP TABLE t; ALTER TABLE t ADD b int NOT NULL",
-      "CREATE TABLE t (a int); ALTER TABLE t RENAME TO u; ALTER TABLE t ADD b int NOT NULL"};
+      "CREATE TABLE t (a int); ALTER TABLE t RENAME TO u; ALTER TABLE t ADD b int NOT NULL",
+      "CREATE TABLE t (a int); ROLLBACK; DROP TABLE t",
+      "CREATE TABLE t (a int); DO $$ BEGIN DROP TABLE t; END $$; DROP TABLE t",
+      "CREATE TEMP TABLE IF NOT EXISTS t (a int); DROP TABLE t",
+      "CREATE TEMP TABLE t (a int); DISCARD TEMP; DROP TABLE t",
+      "CREATE TEMP TABLE t (a int); VACUUM u; DROP TABLE t",
+      "CREATE TEMP TABLE t (a int); ALTER TABLE t RENAME TO u; DROP TABLE t",
+      "ALTER TABLE t ADD a int, DROP COLUMN a; ALTER TABLE t RENAME b TO a;"
+      "ALTER TABLE t DROP COLUMN a"};
   for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
     json_t *result = classify_in(NULL, scripts[i]);
     assert_string_equal(text_of(last_of(result), "class"), "breaking");
@@ -136,14 +145,93 @@ static void what_may_have_been_there_is_not_exempt(void **state) {
   }
 }
 
+static void what_may_mean_something_else_is_not_exempt(void **state) {
+  (void)state;
+  static const char *const scripts[] = {
+      "CREATE TABLE t (a int); SET ROLE x; DROP TABLE t",
+      "SET search_path = a; CREATE TABLE t (a int); RESET ALL; DROP TABLE t",
+      "SET search_path = a; CREATE TABLE t (a int); RESET search_path; DROP TABLE t",
+      "SET LOCAL search_path = a; CREATE TABLE t (a int); COMMIT; DROP TABLE t",
+      "SET search_path = a; CREATE TABLE t (a int); VACUUM u; DROP TABLE t",
+      "CREATE TABLE t (a int); SET SCHEMA 'a'; DROP TABLE t",
+      "CREATE TABLE t (a int); DO $$ BEGIN SET search_path = a; END $$; DROP TABLE t",
+      "CREATE TABLE t (a int); INSERT INTO t SELECT 1 WHERE set_config('Search_Path', 'a', true)"
+      " IS NULL; DROP TABLE t",
+      "CREATE TABLE t (a int); SELECT set_config(a, 'a', true) FROM t; DROP TABLE t",
+      "CREATE TABLE t (a int); DROP TABLE public.t",
+      "CREATE TABLE s.t (a int); DROP TABLE t",
+      "CREATE TABLE pg_class (a int); DROP TABLE pg_class",
+      "CREATE TEMP TABLE t (a int); DROP TABLE s.t",
+      "CREATE TEMP SEQUENCE q; DROP SEQUENCE public.q",
+      "CREATE TEMP VIEW v AS SELECT 1; DROP VIEW public.v",
+      "SELECT 1 AS a INTO TEMP t; DROP TABLE public.t",
+      "CREATE SCHEMA s; ALTER SCHEMA o RENAME TO s; DROP TABLE s.t",
+      "CREATE SCHEMA s; ALTER TABLE t SET SCHEMA s; DROP TABLE s.t",
+      "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; DROP FUNCTION f(text)",
+      "CREATE TYPE e AS ENUM ('a'); SET search_path = a; DROP TYPE e"};
+  for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+    json_t *result = classify_in(NULL, scripts[i]);
+    if (strcmp(text_of(last_of(result), "class"), "breaking") != 0)
+      fail_msg("%s: %s", scripts[i], text_of(last_of(result), "class"));
+    json_decref(result);
+  }
+}
+
+static void what_means_the_same_is_exempt(void **state) {
+  (void)state;
+  static const char *const scripts[] = {
+      "SELECT set_config('search_path', '', false); CREATE TABLE s.t (a int); DROP TABLE s.t",
+      "SET search_path = a; CREATE TABLE t (a int); SET work_mem = '1MB'; DROP TABLE t",
+      "CREATE TEMP TABLE t (a int); CREATE INDEX i ON t (a); DROP INDEX i",
+      "CREATE TABLE t (a int); CREATE TEMP TABLE t (a int); DROP TABLE t; DROP TABLE t",
+      "CREATE TEMP TABLE t (a int); ALTER TABLE t RENAME TO u; DROP TABLE u",
+      "CREATE TABLE \"T t\" (a int); DROP TABLE \"T t\"",
+      "CREATE FUNCTION f(int, text[]) RETURNS int LANGUAGE sql AS 'SELECT 1';"
+      "DROP FUNCTION f(integer, text[])",
+      "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; DROP FUNCTION f"};
+  for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+    json_t *result = classify_in(NULL, scripts[i]);
+    if (strcmp(text_of(last_of(result), "class"), "compatible") != 0)
+      fail_msg("%s: %s", scripts[i], text_of(last_of(result), "class"));
+    json_decref(result);
+  }
+}
+
+static void a_new_session_has_no_temporary_tables_and_its_own_path(void **state) {
+  (void)state;
+  dr_sql_world *world = dr__sql_world_new(NULL);
+  json_decref(classify_in(world, "CREATE TABLE p (a int); SET search_path = x;"
+                                 "CREATE TABLE q (a int); CREATE TEMP TABLE t (a int)"));
+  dr__sql_world_new_session(world);
+  json_t *result = classify_in(world, "DROP TABLE p; DROP TABLE q; DROP TABLE t");
+  assert_string_equal(text_of(at(result, "statements", 0), "class"), "compatible");
+  assert_string_equal(text_of(at(result, "statements", 1), "class"), "breaking");
+  assert_string_equal(text_of(at(result, "statements", 2), "class"), "breaking");
+  json_decref(result);
+  dr__sql_world_free(world);
+}
+
+/* "t" may be "public.t": what was done to the one makes the other worse, never better. */
+static void another_name_of_a_table_makes_nothing_better(void **state) {
+  (void)state;
+  json_t *result =
+      classify_in(NULL, "ALTER TABLE t ADD a int NOT NULL DEFAULT 1;"
+                        "ALTER TABLE public.t ALTER a DROP DEFAULT; ALTER TABLE s.t DROP COLUMN a");
+  assert_string_equal(text_of(at(result, "statements", 1), "kind"), "drop-default-required");
+  assert_string_equal(text_of(at(result, "statements", 2), "class"), "breaking");
+  json_decref(result);
+}
+
 static void the_old_type_comes_from_the_run_before_the_catalog(void **state) {
   (void)state;
   json_t *catalog = json_pack("{s:{s:s}}", "t", "a", "character varying(5)");
   dr_sql_world *world = dr__sql_world_new(catalog);
   json_t *result = classify_in(world, "ALTER TABLE t ALTER a TYPE varchar(9);"
-                                      "ALTER TABLE public.t ALTER a TYPE varchar(7)");
+                                      "ALTER TABLE t ALTER a TYPE varchar(7);"
+                                      "ALTER TABLE public.t ALTER a TYPE varchar(12)");
   assert_string_equal(text_of(at(result, "statements", 0), "kind"), "widen-type");
   assert_string_equal(text_of(at(result, "statements", 1), "kind"), "change-type");
+  assert_string_equal(text_of(at(result, "statements", 2), "kind"), "change-type-unknown");
   json_decref(result);
   dr__sql_world_free(world);
   json_decref(catalog);
@@ -328,6 +416,10 @@ int main(void) {
       cmocka_unit_test(each_row_is_judged_as_the_table_says),
       cmocka_unit_test(what_an_earlier_script_created_is_exempt),
       cmocka_unit_test(what_may_have_been_there_is_not_exempt),
+      cmocka_unit_test(what_may_mean_something_else_is_not_exempt),
+      cmocka_unit_test(what_means_the_same_is_exempt),
+      cmocka_unit_test(a_new_session_has_no_temporary_tables_and_its_own_path),
+      cmocka_unit_test(another_name_of_a_table_makes_nothing_better),
       cmocka_unit_test(the_old_type_comes_from_the_run_before_the_catalog),
       cmocka_unit_test(a_catalog_may_say_that_a_column_is_not_null),
       cmocka_unit_test(an_index_is_new_in_the_schema_of_its_table),

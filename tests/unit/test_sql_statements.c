@@ -179,6 +179,10 @@ static void what_is_no_script_is_refused_by_name(void **state) {
       {"\\i other.sql", 0, "postgres.meta_command", "line 1: \\i is a command of psql"},
       {"SELECT 1;\n\\connect db\nSELECT 2;", 0, "postgres.meta_command", "line 2: \\connect is"},
       {"\\echo don't\nSELECT 1;", 0, "postgres.meta_command", "line 1: \\echo is"},
+      {"\\restrict\nSELECT 1;", 0, "postgres.meta_command", "line 1: \\restrict is"},
+      {"\\restrict a b\nSELECT 1;", 0, "postgres.meta_command", "line 1: \\restrict is"},
+      {" \\restrict a\nSELECT 1;", 0, "postgres.meta_command", "line 1: \\restrict is"},
+      {"\\restrict a\n\\! rm\n", 0, "postgres.meta_command", "line 2: \\! is"},
       {"SELECT 1 \\gexec\n", 0, "postgres.meta_command", "line 1: \\gexec is"},
       {"-- a\nCOPY t FROM stdin;\n1\tit's; so\n\\.\nSELECT 1;", 0, "postgres.copy_data",
        "line 2: COPY … FROM STDIN"},
@@ -212,6 +216,22 @@ static char *repeat(const char *before, const char *piece, size_t count, const c
   for (size_t i = 0; i < count; i++) end = stpcpy(end, piece);
   stpcpy(end, after);
   return text;
+}
+
+/* What pg_dump writes around a dump. The key may begin with a digit. */
+static void the_brackets_of_pg_dump_are_no_statements(void **state) {
+  (void)state;
+  static const char dump[] = "--\n\\restrict 1bCd\n\nSELECT 1;\nSELECT '\n\\restrict aB1\n';\r\n"
+                             "\\unrestrict aB1\n";
+  dr_sql_script script;
+  dr_err err = DR_ERR_INIT;
+  assert_int_equal(dr__sql_split(dump, strlen(dump), &script, &err), DR_OK);
+  assert_int_equal(script.count, 2);
+  assert_int_equal(script.statements[0].line, 4);
+  char *text = dr__sql_text(&script, 1);
+  assert_string_equal(text, "SELECT '\n\\restrict aB1\n'");
+  free(text);
+  dr__sql_script_free(&script);
 }
 
 static void deep_nesting_is_an_error_and_no_crash(void **state) {
@@ -388,6 +408,7 @@ int main(void) {
       cmocka_unit_test(words_alone_make_the_hash),
       cmocka_unit_test(the_hash_of_a_script_never_changes),
       cmocka_unit_test(what_is_no_script_is_refused_by_name),
+      cmocka_unit_test(the_brackets_of_pg_dump_are_no_statements),
       cmocka_unit_test(deep_nesting_is_an_error_and_no_crash),
       cmocka_unit_test(a_script_of_many_rows_is_read),
       cmocka_unit_test(the_tree_of_many_rows_has_the_first),

@@ -6,6 +6,7 @@ CREATE TYPE pair AS (a integer, b integer);
 CREATE DOMAIN positive AS integer CHECK (VALUE > 0);
 CREATE SEQUENCE tickets;
 CREATE SCHEMA attic;
+CREATE TABLE attic.papers (a integer);
 CREATE FUNCTION tax(numeric) RETURNS numeric LANGUAGE sql AS 'SELECT $1 * 0.19';
 CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 CREATE PROCEDURE tidy() LANGUAGE sql AS 'SELECT 1';
