@@ -428,15 +428,15 @@ static bool begin(dr_op *op, json_t *facts, json_int_t number, int *status, dr_e
   if (!next) return false;
   set(facts, "step", json_integer(number));
   double seconds = next->network || next->writes ? DR_GIT_NETWORK_SECONDS : DR_GIT_QUERY_SECONDS;
-  dr_exec_spec spec = {.command = dr__git_script_command(
-                           DR_GIT_ONE, next->network ? "never_ask\n" : NULL, words),
-                       .env = dr__git_env(!next->writes),
-                       .timeout = dr__arg_number(op, "timeout", seconds),
-                       .quiet = !next->writes,
-                       .any_status = true,
-                       .carry = json_incref(facts),
-                       .parse = parse_step,
-                       .fail = better_not_found};
+  dr_exec_spec spec = {
+      .command = dr__git_script_command(DR_GIT_ONE, next->network ? "never_ask\n" : NULL, words),
+      .env = dr__git_env(!next->writes),
+      .timeout = dr__arg_number(op, "timeout", seconds),
+      .quiet = !next->writes,
+      .any_status = true,
+      .carry = json_incref(facts),
+      .parse = parse_step,
+      .fail = better_not_found};
   *status = dr__exec_op(op, &spec, err);
   return true;
 }
@@ -514,16 +514,16 @@ static json_t *inquiry_words(const dr_op *op, const char *code) {
     if (dr__arg(op, names[i]))
       json_array_append_new(words, dr__git_commit_word(dr__arg_string(op, names[i], "")));
   for (size_t i = 0; words && i < json_array_size(tags); i++)
-    json_array_append_new(
-        words, json_sprintf("refs/tags/%s", json_string_value(json_array_get(tags, i))));
+    json_array_append_new(words,
+                          json_sprintf("refs/tags/%s", json_string_value(json_array_get(tags, i))));
   return words;
 }
 
 bool dr__git_inquire(dr_op *op, dr_err *err) {
-  if (!has_facts(err->code)) return false;
+  bool named = dr__arg_boolean(op, "library", false) && strcmp(err->code, "git.not_found") == 0;
+  if (!has_facts(err->code) || named) return false;
   json_t *was = dr__err_to_json(err);
-  json_t *command =
-      dr__git_script_command(DR_GIT_INQUIRE, NULL, inquiry_words(op, err->code));
+  json_t *command = dr__git_script_command(DR_GIT_INQUIRE, NULL, inquiry_words(op, err->code));
   dr_exec_spec spec = {.command = command,
                        .env = dr__git_env(true),
                        .timeout = DR_GIT_QUERY_SECONDS,

@@ -1,6 +1,7 @@
 #!/bin/sh
 # git_edits.sh - update{ keep_local = true } with each kind of local edit, each rule of .gitattributes, and a person's
 # own settings of git. After each of them the checkout is as it should be, and the next call works.
+# shellcheck disable=SC2016 # what is in quotes is for eval
 set -eu
 fail() { echo "FAILED: $*" >&2; exit 1; }
 world=$PWD/world
