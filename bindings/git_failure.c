@@ -203,7 +203,8 @@ void dr__git_failure_other(dr_err *err, const char *said) {
     if (length > 0 && (telling || !line[0]))
       snprintf(line, sizeof line, "%.*s", (int)(length < sizeof line ? length : sizeof line), at);
   }
-  json_t *pairs = line[0] ? json_pack("{s:[s%]}", "name", line, strlen(line)) : NULL;
+  json_t *pairs =
+      line[0] ? json_pack("{s:[o]}", "name", json_stringn_nocheck(line, strlen(line))) : NULL;
   dr__git_failure(err, "git.failed", pairs);
   json_decref(pairs);
 }

@@ -257,7 +257,7 @@ world "git submodule -q add '$world/lib' lib 2>/dev/null; seq 3 >b" 'cd lib && g
 git -C work submodule -q update --init 2>/dev/null
 refused git.submodule
 grep -q ': lib' out || fail "$tried: it is not named"
-(cd other && git reset -q --hard HEAD~1 && seq 4 >b && git commit -qam two && git push -qf)
+(cd other && git reset -q --hard HEAD~1 && git -C lib checkout -qf "$(git rev-parse HEAD:lib)" && seq 4 >b && git commit -qam two && git push -qf)
 echo edited >work/lib/x
 updated
 is lib/x edited
