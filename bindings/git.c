@@ -25,19 +25,14 @@ static int start(dr_op *op, dr_err *err) {
 }
 
 /* is_checkout is asked outside the folder, which may not exist. */
-static json_t *is_checkout_command(const dr_op *op) {
-  char *folder = dr__folder_quote(dr__arg_string(op, "folder", "."));
-  if (!folder) return NULL;
-  json_t *command =
-      json_sprintf("cd %s 2>/dev/null && git rev-parse --is-inside-work-tree", folder);
-  free(folder);
-  return command;
-}
-
 static char *preview_is_checkout(const dr_op *op) {
-  json_t *command = is_checkout_command(op);
+  char *folder = dr__folder_quote(dr__arg_string(op, "folder", "."));
+  json_t *command =
+      folder ? json_sprintf("cd %s 2>/dev/null && git rev-parse --is-inside-work-tree", folder)
+             : NULL;
   char *line = command ? dr__exec_preview(op, command) : NULL;
   json_decref(command);
+  free(folder);
   return line;
 }
 
@@ -52,7 +47,15 @@ static json_t *parse_is_checkout(dr_op *op, int status, json_t *result, dr_err *
 
 static int start_is_checkout(dr_op *op, dr_err *err) {
   if (dr__arg_boolean(op, "library", false)) return dr__git_local(op, err);
-  dr_exec_spec spec = {.command = is_checkout_command(op),
+  char *folder = dr__folder_quote(dr__arg_string(op, "folder", "."));
+  char *before = NULL;
+  if (!folder || asprintf(&before, "cd %s 2>/dev/null || exit 1\n", folder) < 0) before = NULL;
+  free(folder);
+  if (!before) return dr__err_nomem(err);
+  json_t *words = json_pack("[s, s]", "rev-parse", "--is-inside-work-tree");
+  json_t *command = dr__git_script_command(DR_GIT_ONE, before, words);
+  free(before);
+  dr_exec_spec spec = {.command = command,
                        .env = dr__git_env(true),
                        .timeout = DR_GIT_QUERY_SECONDS,
                        .quiet = true,

@@ -13,6 +13,9 @@ enum { DR_GIT_QUERY_SECONDS = 60, DR_GIT_NETWORK_SECONDS = 600 };
 /* The words of an op's main command, without the program; NULL for an op that has none. */
 json_t *dr__git_words(const dr_op *op);
 
+/* How git is asked for the commit a revision names; a new string. */
+json_t *dr__git_commit_word(const char *revision);
+
 /* dr_opspec.check: refuses names that would be options, or nothing, and counts below one. */
 int dr__git_check(const dr_op *op, dr_err *err);
 
@@ -21,9 +24,8 @@ int dr__git_check(const dr_op *op, dr_err *err);
 /* Begins an op that is one git command, or a few. */
 int dr__git_run(dr_op *op, dr_err *err);
 
-/* git with words, as an exact command; takes over `words`. And its environment; a query must not
- * even refresh the index. NULL when memory is short. */
-json_t *dr__git_command(json_t *words);
+/* git's environment, as far as its scripts do not set it; a query must not even refresh the index.
+ * NULL when memory is short. */
 json_t *dr__git_env(bool query);
 
 /* Fails the op with what git said; where it helps, the target is asked for more first. For parse:
@@ -36,12 +38,14 @@ bool dr__git_inquire(dr_op *op, dr_err *err);
 
 /* ---- git_script.c */
 
-/* Begins an op that is a script (update, reset, revert, pop, clone, is_checkout). */
+/* Begins an op that is a script (update, reset, revert, pop, clone). */
 int dr__git_script(dr_op *op, dr_err *err);
 
-/* sh -c with a script of ours, or NULL. `words` is taken over; `before` is put before the script.
+/* sh -c with a script of ours, or NULL. `words` is taken over; `before` is put before the script,
+ * behind git_common.sh, which says for every git that is run what a person's settings would change.
+ * DR_GIT_ONE is git itself with these words.
  */
-typedef enum dr_git_text { DR_GIT_UPDATE, DR_GIT_CLONE, DR_GIT_INQUIRE } dr_git_text;
+typedef enum dr_git_text { DR_GIT_ONE, DR_GIT_UPDATE, DR_GIT_CLONE, DR_GIT_INQUIRE } dr_git_text;
 json_t *dr__git_script_command(dr_git_text which, const char *before, json_t *words);
 
 /* ---- git_local.c */

@@ -2,10 +2,37 @@
 #
 # A script answers with pairs: a word and its value, a zero byte behind each (git_pairs.c reads them). It ends with 0,
 # with 70 when it says itself what is wrong (the pair "error" has the code), and with 71 when git has said it on its
-# error output. It is run by a POSIX shell with LC_ALL=C, and works with git 2.13 or later.
+# error output. It is run by a POSIX shell with LC_ALL=C, and works with git 2.20 or later.
 # shellcheck shell=sh
 set -u
-unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_PREFIX
+
+# Another repository's, when the run itself was begun by a hook of git.
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_PREFIX GIT_COMMON_DIR GIT_OBJECT_DIRECTORY \
+  GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS \
+  GIT_ICASE_PATHSPECS GIT_EXTERNAL_DIFF GIT_DIFF_OPTS
+
+# Nobody is asked: a question at a terminal, in a window or in an editor becomes a failure.
+export GIT_TERMINAL_PROMPT=0 GIT_ASKPASS='' SSH_ASKPASS='' SSH_ASKPASS_REQUIRE=never GCM_INTERACTIVE=never \
+  GIT_EDITOR=false GIT_SEQUENCE_EDITOR=false GIT_MERGE_AUTOEDIT=no GIT_PAGER=cat
+
+# What a person has set for themselves and would change our results; a git that is too old for one of these passes over
+# it. Left as it is: who is the author, how remotes are reached (url, http, credential, core.sshCommand), which rules of
+# security hold, hooks, and what makes up the files (core.autocrlf, core.attributesFile, core.excludesFile, filters).
+settings='--no-pager -c core.pager=cat -c core.quotePath=true -c core.safecrlf=false -c core.ignoreStat=false
+  -c core.fsmonitor= -c gc.auto=0 -c maintenance.auto=false
+  -c color.ui=false -c color.diff=false -c color.status=false -c color.branch=false -c color.push=false
+  -c color.remote=false -c color.transport=false -c color.advice=false
+  -c commit.gpgSign=false -c tag.gpgSign=false -c tag.forceSignAnnotated=false -c push.gpgSign=false
+  -c log.showSignature=false -c log.follow=false -c log.date=default
+  -c i18n.logOutputEncoding=UTF-8 -c i18n.commitEncoding=UTF-8
+  -c diff.relative=false -c diff.orderFile=/dev/null -c diff.ignoreSubmodules=untracked
+  -c diff.renames=true -c diff.renameLimit=1000 -c status.renames=true -c status.renameLimit=1000
+  -c status.relativePaths=false -c status.showStash=false -c status.aheadBehind=true
+  -c merge.conflictStyle=merge -c merge.autoStash=false -c rebase.autoStash=false -c rerere.enabled=false
+  -c fetch.prune=false -c fetch.pruneTags=false -c fetch.recurseSubmodules=false -c submodule.recurse=false
+  -c push.default=simple -c push.followTags=false -c push.pushOption= -c push.recurseSubmodules=no
+  -c checkout.guess=true -c branch.autoSetupMerge=true -c branch.autoSetupRebase=never
+  -c clone.defaultRemoteName=origin'
 
 tell() { printf '%s\0%s\0' "$1" "$2"; }
 stop() { tell error "$1"; exit 70; }
@@ -15,14 +42,18 @@ broken() { exit 71; }
 tell_all() { xargs -0 printf "$1"'\0%s\0'; }
 
 # Housekeeping is left to git's own time: in the background it would hold our lock.
-git() { command git -c gc.auto=0 -c maintenance.auto=false -c core.quotePath=true "$@"; }
+# shellcheck disable=SC2086 # words
+git() { command git $settings "$@"; }
 
-# never_ask: a question to a person, at a terminal or in a window, becomes a failure. How ssh is called is changed only
-# where nobody has said it.
+# never_ask: neither does ssh. How it is called is changed only where nobody has said it.
 never_ask() {
-  export GIT_TERMINAL_PROMPT=0 GIT_ASKPASS='' SSH_ASKPASS='' SSH_ASKPASS_REQUIRE=never
   [ -z "${GIT_SSH_COMMAND-}${GIT_SSH-}" ] || return 0
   command git config core.sshCommand >/dev/null 2>&1 || export GIT_SSH_COMMAND='ssh -o BatchMode=yes -o ConnectTimeout=30'
+}
+
+# commit_of REVISION: how git is asked for the commit a revision names; ":/text" takes nothing behind it.
+commit_of() {
+  case $1 in :/*) printf '%s' "$1" ;; *) printf '%s^{commit}' "$1" ;; esac
 }
 
 # lock_holder FILE: the number of a git process that has the lock file open, or else works in the checkout; 1 when

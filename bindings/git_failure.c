@@ -19,6 +19,8 @@ static const struct words {
   const char *words;
   const char *code;
 } all_words[] = {
+    {"git: not found", "command.not_found"},
+    {"git: command not found", "command.not_found"},
     {"No space left on device", "git.no_space"},
     {"Disk quota exceeded", "git.no_space"},
     {"dubious ownership", "git.unsafe_owner"},
@@ -53,6 +55,7 @@ static const struct words {
     {"Remote branch", "git.not_found"},
     {"You are not currently on a branch", "git.detached"},
     {"did not match any", "git.not_found"},
+    {"does not match any", "git.not_found"},
     {"invalid reference", "git.not_found"},
     {"Failed to resolve", "git.not_found"},
     {"bad revision", "git.not_found"},
@@ -150,12 +153,19 @@ static const struct failure {
      "apply it there by hand with git stash pop"},
     {"git.interrupted",
      "an update was interrupted here, and the checkout was changed since, so it cannot be ended",
-     "bring the files to where you want them and remove .git/deployrun/plan; the local edits are "
-     "in git stash list"},
+     "copy what you need of it, then :reset(revision, { hard = true }), or there; the local edits "
+     "of before the update are in git stash list"},
     {"git.unverified", "the checkout is not what it was to become",
-     "the local edits are in git stash list; a program that writes into the checkout, or a rule of "
-     ".gitattributes, may have changed the files"},
+     "a program that writes into the checkout may have changed the files, or they may not be "
+     "removed; the next call tries again. To give it up: :reset(revision, { hard = true }), or "
+     "there; the local edits are in git stash list"},
+    {"git.sparse", "the checkout is sparse, and this would write the files that it leaves out",
+     "bring it there with :pull() or :checkout(), or git sparse-checkout disable there"},
+    {"git.no_such_file", "git knows no file of that name in the checkout",
+     "ours names files and folders from the top of the checkout, also when :git() was given a "
+     "folder in it"},
     {"git.library", "libgit2 cannot be used", "install it (Debian package libgit2-1.5)"},
+    {"command.not_found", "git: the program was not found", "install git there"},
     {"git.failed", "git could not do it", ""},
     {"lock.no_flock", "there is no program flock on the target",
      "install the package util-linux there"},
@@ -182,6 +192,21 @@ bool dr__git_failure_said(dr_err *err, const char *said) {
     return true;
   }
   return false;
+}
+
+void dr__git_failure_other(dr_err *err, const char *said) {
+  char line[256] = "";
+  for (const char *at = said; at && *at; at = strchr(at, '\n')) {
+    at += *at == '\n';
+    size_t length = strcspn(at, "\n");
+    bool telling = strncmp(at, "fatal: ", 7) == 0 || strncmp(at, "error: ", 7) == 0;
+    if (length > 0 && (telling || !line[0]))
+      snprintf(line, sizeof line, "%.*s", (int)(length < sizeof line ? length : sizeof line), at);
+  }
+  json_t *pairs =
+      line[0] ? json_pack("{s:[o]}", "name", json_stringn_nocheck(line, strlen(line))) : NULL;
+  dr__git_failure(err, "git.failed", pairs);
+  json_decref(pairs);
 }
 
 /* ": a, b and 3 more" */
@@ -224,6 +249,10 @@ int dr__git_failure(dr_err *err, const char *code, const json_t *pairs) {
   dr__text_puts(&text, err->message);
   add_facts(&text, pairs);
   if (text.bytes && !text.failed) dr__copy_text(err->message, sizeof err->message, text.bytes);
+  const char *command = dr__git_pair(pairs, "command");
+  char hint[sizeof err->hint];
+  dr__copy_text(hint, sizeof hint, err->hint);
+  if (command) dr__err_hint(err, "%s: %s", hint, command);
   dr__text_free(&text);
   return DR_FAILED;
 }

@@ -1,8 +1,17 @@
-# git_inquire.sh - what belongs to an error, asked after git has failed: inquire CODE.
+# git_inquire.sh - what belongs to an error, asked after git has failed: inquire CODE [REVISION]...
 # shellcheck shell=sh
 
 cd "$(git rev-parse --show-toplevel)" || exit 0
-case $1 in
+code=$1
+shift
+case $code in
+  git.not_found)
+    for revision; do
+      git rev-parse -q --verify "$revision" >/dev/null && continue
+      revision=${revision%"^{commit}"}
+      tell name "${revision#refs/tags/}"
+      break
+    done ;;
   git.dirty) git diff --name-only -z HEAD | tell_all path ;;
   git.conflict) git diff --name-only --diff-filter=U -z | tell_all path ;;
   git.locked)

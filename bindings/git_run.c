@@ -1,7 +1,7 @@
 /* git_run.c - ops that are one git command on the target, or a few in a row.
  *
  * Called by git.c on the runtime's thread. An op is a list of steps; each step is a git command in
- * the view's folder, with translations, questions and the pager switched off. What the steps find
+ * the view's folder, with the settings of git_common.sh. What the steps find
  * out is gathered in an object that goes from command to command as exec_op's carry. When git
  * fails, its words name the failure (git_failure.c), and a short script asks the target for the
  * facts that belong to it: which files, whose lock, how far apart (git_inquire.sh).
@@ -30,35 +30,10 @@ typedef struct step {
 
 /* ------------------------------------------------------------ commands */
 
-json_t *dr__git_command(json_t *words) {
-  json_t *command = json_pack("[s, s]", "git", "--no-pager");
-  int failed = words && command ? json_array_extend(command, words) : -1;
-  json_decref(words);
-  if (failed == 0) return command;
-  json_decref(command);
-  return NULL;
-}
-
 json_t *dr__git_env(bool query) {
-  json_t *env = json_pack("{s:s, s:s, s:s, s:s, s:s}", "LC_ALL", "C", "GIT_TERMINAL_PROMPT", "0",
-                          "GIT_ASKPASS", "", "SSH_ASKPASS", "", "SSH_ASKPASS_REQUIRE", "never");
+  json_t *env = json_pack("{s:s}", "LC_ALL", "C");
   if (env && query) json_object_set_new(env, "GIT_OPTIONAL_LOCKS", json_string("0"));
   return env;
-}
-
-/* git over the network: ssh must not ask either, but how it is called is changed only where nobody
- * has said it. */
-static json_t *network_command(json_t *words) {
-  static const char script[] =
-      "[ -n \"${GIT_SSH_COMMAND-}${GIT_SSH-}\" ] || git config core.sshCommand >/dev/null 2>&1 ||\n"
-      "  export GIT_SSH_COMMAND='ssh -o BatchMode=yes -o ConnectTimeout=30'\n"
-      "exec git --no-pager \"$@\"\n";
-  json_t *command = json_pack("[s, s, s, s]", "/bin/sh", "-c", script, "deployrun-git");
-  int failed = words && command ? json_array_extend(command, words) : -1;
-  json_decref(words);
-  if (failed == 0) return command;
-  json_decref(command);
-  return NULL;
 }
 
 static void set(json_t *facts, const char *key, json_t *value) {
@@ -306,7 +281,7 @@ static int take_tagged(const dr_op *op, int status, const json_t *text, json_t *
 static json_t *to_tag_words(const dr_op *op, const json_t *facts) {
   (void)facts;
   return json_pack("[s, s, o]", "rev-parse", "--verify",
-                   json_sprintf("%s^{commit}", dr__arg_string(op, "revision", "HEAD")));
+                   dr__git_commit_word(dr__arg_string(op, "revision", "HEAD")));
 }
 
 static int take_to_tag(const dr_op *op, int status, const json_t *text, json_t *facts,
@@ -437,8 +412,9 @@ static const step *step_of(const dr_op *op, json_int_t number) {
 static json_t *parse_step(dr_op *op, int status, json_t *result, dr_err *err);
 
 static void better_not_found(dr_op *op, dr_err *err) {
-  if (strcmp(err->code, "command.not_found") == 0)
-    dr__err_hint(err, "install git on %s", op->target->name);
+  if (strcmp(err->code, "command.not_found") != 0) return;
+  dr__copy_text(err->message, sizeof err->message, "git: the program was not found");
+  dr__err_hint(err, "install git on %s", op->target->name);
 }
 
 /* Begins the step, or the next one that is needed. Takes over facts. False when there is none. */
@@ -452,14 +428,15 @@ static bool begin(dr_op *op, json_t *facts, json_int_t number, int *status, dr_e
   if (!next) return false;
   set(facts, "step", json_integer(number));
   double seconds = next->network || next->writes ? DR_GIT_NETWORK_SECONDS : DR_GIT_QUERY_SECONDS;
-  dr_exec_spec spec = {.command = next->network ? network_command(words) : dr__git_command(words),
-                       .env = dr__git_env(!next->writes),
-                       .timeout = dr__arg_number(op, "timeout", seconds),
-                       .quiet = !next->writes,
-                       .any_status = true,
-                       .carry = json_incref(facts),
-                       .parse = parse_step,
-                       .fail = better_not_found};
+  dr_exec_spec spec = {
+      .command = dr__git_script_command(DR_GIT_ONE, next->network ? "never_ask\n" : NULL, words),
+      .env = dr__git_env(!next->writes),
+      .timeout = dr__arg_number(op, "timeout", seconds),
+      .quiet = !next->writes,
+      .any_status = true,
+      .carry = json_incref(facts),
+      .parse = parse_step,
+      .fail = better_not_found};
   *status = dr__exec_op(op, &spec, err);
   return true;
 }
@@ -521,16 +498,32 @@ static void inquiry_failed(dr_op *op, dr_err *err) {
 }
 
 static bool has_facts(const char *code) {
-  static const char *const codes[] = {"git.dirty", "git.conflict", "git.locked", "git.diverged"};
+  static const char *const codes[] = {"git.dirty", "git.conflict", "git.locked", "git.diverged",
+                                      "git.not_found"};
   for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
     if (strcmp(code, codes[i]) == 0) return true;
   return false;
 }
 
+/* The code, and the revisions the op names, one of which may not exist. */
+static json_t *inquiry_words(const dr_op *op, const char *code) {
+  static const char *const names[] = {"revision", "from", "to"};
+  json_t *words = json_pack("[s]", code);
+  const json_t *tags = dr__arg(op, "tags");
+  for (size_t i = 0; words && i < sizeof names / sizeof *names; i++)
+    if (dr__arg(op, names[i]))
+      json_array_append_new(words, dr__git_commit_word(dr__arg_string(op, names[i], "")));
+  for (size_t i = 0; words && i < json_array_size(tags); i++)
+    json_array_append_new(words,
+                          json_sprintf("refs/tags/%s", json_string_value(json_array_get(tags, i))));
+  return words;
+}
+
 bool dr__git_inquire(dr_op *op, dr_err *err) {
-  if (!has_facts(err->code)) return false;
+  bool named = dr__arg_boolean(op, "library", false) && strcmp(err->code, "git.not_found") == 0;
+  if (!has_facts(err->code) || named) return false;
   json_t *was = dr__err_to_json(err);
-  json_t *command = dr__git_script_command(DR_GIT_INQUIRE, NULL, json_pack("[s]", err->code));
+  json_t *command = dr__git_script_command(DR_GIT_INQUIRE, NULL, inquiry_words(op, err->code));
   dr_exec_spec spec = {.command = command,
                        .env = dr__git_env(true),
                        .timeout = DR_GIT_QUERY_SECONDS,
@@ -554,14 +547,16 @@ bool dr__git_inquire(dr_op *op, dr_err *err) {
 }
 
 json_t *dr__git_fail(dr_op *op, int status, dr_err *err) {
+  const char *said = dr__exec_text(op, 2);
   dr__exec_failed(op, status, err);
   better_not_found(op, err);
   if (strcmp(err->code, "command.failed") != 0) return NULL;
-  bool named = dr__git_failure_said(err, dr__exec_text(op, 2)) ||
-               dr__git_failure_said(err, dr__exec_text(op, 1));
   /* A quiet rev-parse says nothing when there is no such commit. */
-  if (!named && status == 1 && dr__exec_text(op, 2)[0] == '\0')
+  if (status == 1 && said[0] == '\0')
     dr__git_failure(err, "git.not_found", NULL);
-  if (named) dr__git_inquire(op, err);
+  else if (!dr__git_failure_said(err, said) && !dr__git_failure_said(err, dr__exec_text(op, 1)))
+    dr__git_failure_other(err, said);
+  better_not_found(op, err);
+  dr__git_inquire(op, err);
   return NULL;
 }

@@ -1,6 +1,5 @@
 /* git_script.c - ops that are a script on the target: update, reset, revert and pop, which bring a
- * checkout to another state so that it can be killed at every step (git_update.sh), clone, and
- * is_checkout.
+ * checkout to another state so that it can be killed at every step (git_update.sh), and clone.
  *
  * Called by git.c on the runtime's thread. The scripts are embedded beside the Lua parts and go to
  * the target as a word of the command, whole or not at all; what they answer is read by
@@ -18,8 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const dr_lua_source dr__lua_git_common, dr__lua_git_update, dr__lua_git_clone,
-    dr__lua_git_inquire;
+extern const dr_lua_source dr__lua_git_common, dr__lua_git_one, dr__lua_git_merge,
+    dr__lua_git_update, dr__lua_git_clone, dr__lua_git_inquire;
 
 enum { SAID_BY_SCRIPT = 70, CLONE_SECONDS = 3600 };
 
@@ -28,12 +27,14 @@ static void add_source(dr_text *text, const dr_lua_source *source) {
 }
 
 json_t *dr__git_script_command(dr_git_text which, const char *before, json_t *words) {
-  static const dr_lua_source *const sources[] = {[DR_GIT_UPDATE] = &dr__lua_git_update,
+  static const dr_lua_source *const sources[] = {[DR_GIT_ONE] = &dr__lua_git_one,
+                                                 [DR_GIT_UPDATE] = &dr__lua_git_update,
                                                  [DR_GIT_CLONE] = &dr__lua_git_clone,
                                                  [DR_GIT_INQUIRE] = &dr__lua_git_inquire};
   dr_text text = {0};
   add_source(&text, &dr__lua_git_common);
   if (before) dr__text_puts(&text, before);
+  if (which == DR_GIT_UPDATE) add_source(&text, &dr__lua_git_merge);
   add_source(&text, sources[which]);
   char *script = dr__text_take(&text);
   json_t *command =

@@ -8,8 +8,7 @@
 # In the FILEs the local edits win where both changed the same lines. Empty words mean: as the checkout is configured.
 #
 # Nothing is merged in the checkout itself. The edits become a commit (W: refs/deployrun/edits); the tree they make
-# with the new commit (M) is computed in an index of its own; the files that differ are written out below
-# .git/deployrun. Only when all of this has worked is the plan written, the stash listed, and each file moved into its
+# with the new commit (M) is computed aside (git_merge.sh); the files that differ are written out below .git/deployrun. Only when all of this has worked is the plan written, the stash listed, and each file moved into its
 # place by rename(2). So a running server sees each file whole, old or new, and never a conflict marker; what it can
 # see is some files old and others new, for as long as the moves take.
 #
@@ -17,6 +16,7 @@
 # which moves nothing that is in place already, and the stash stays listed until what lies there has been compared
 # with M.
 # shellcheck shell=sh
+# shellcheck disable=SC2154 # name and merged are set by git_merge.sh
 
 # ------------------------------------------------------------------------------------------------------- finding out
 
@@ -86,7 +86,7 @@ choose_remote() {
 
 # fetch_new: sets new. The lock is not for ssh or a credential helper that stays behind.
 fetch_new() {
-  (never_ask && git fetch -q "$remote" "+refs/heads/$wanted:refs/deployrun/new" 9>&-) || broken
+  (never_ask && git fetch -q --no-prune "$remote" "+refs/heads/$wanted:refs/deployrun/new" 9>&-) || broken
   new=$(git rev-parse --verify 'refs/deployrun/new^{commit}') || broken
 }
 
@@ -118,125 +118,21 @@ as_us() {
     GIT_COMMITTER_EMAIL=deployrun@localhost "$@"
 }
 
+# add_announced: a file that git was only told of (git add -N) has nothing in the index yet that a stash could hold.
+add_announced() {
+  GIT_INDEX_FILE=$work/index git diff -z --name-only --no-renames --diff-filter=A >"$work/announced" || broken
+  [ -s "$work/announced" ] || return 0
+  GIT_INDEX_FILE=$work/index git update-index --add --remove -z --stdin <"$work/announced" || broken
+}
+
 # save_edits: sets edits to a commit of what lies there now. The index is copied with its time, by which git tells
 # whether a file of the same size may have changed.
 save_edits() {
   cp -p "$index" "$work/index" || broken
+  add_announced
   edits=$(GIT_INDEX_FILE=$work/index as_us git stash create "deployrun: local edits before the way to $new") || broken
   [ -n "$edits" ] || { edits=$old; return 0; }
   git update-ref -m 'deployrun: local edits' refs/deployrun/edits "$edits" || broken
-}
-
-# unquote NAME: sets name to what git printed, which quotes unusual characters as C does.
-unquote() {
-  name=$1
-  case $name in '"'*) ;; *) return 0 ;; esac
-  name=${name#\"}
-  name=$(printf '%s' "${name%\"}" | sed 's/%/%%/g; s/\\"/"/g')
-  # shellcheck disable=SC2059 # the escapes in it are what printf is for
-  name=$(printf "$name.")
-  name=${name%.}
-}
-
-# wins NAME: whether it is one of the files, or in one of the folders, whose local edits win.
-wins() {
-  while read -r winner; do
-    case $1 in "$winner" | "${winner%/}"/*) return 0 ;; esac
-  done <"$work/winners"
-  return 1
-}
-
-# stage N: sets mode and blob of the name's entry at a stage of the merge (1 base, 2 new, 3 edited); 1: none.
-stage() {
-  # shellcheck disable=SC2046 # "mode blob stage"
-  set -- $(GIT_LITERAL_PATHSPECS=1 git ls-files -u -- "$name" | grep " $1	" | cut -f1)
-  mode=${1-}
-  blob=${2-}
-  [ -n "$blob" ]
-}
-
-# put MODE BLOB: the merged entry of the name; without them: no such file.
-put() {
-  if [ -n "$2" ]; then
-    git update-index --add --cacheinfo "$1,$2,$name" 2>/dev/null || conflict
-  else
-    git update-index --force-remove -- "$name" || broken
-  fi
-}
-
-conflict() { printf '%s\0' "$name" >>"$work/conflicts"; }
-resolved() { printf 'conflict\0%s %s\0' "$1" "$name" >>"$work/resolved"; }
-
-# merge_lines: three text files into one. Where both changed a line, the edits of a winner stand.
-merge_lines() {
-  for side in base theirs mine; do : >"$work/$side"; done
-  [ -z "$base" ] || git cat-file blob "$base" >"$work/base" || broken
-  { git cat-file blob "$theirs" >"$work/theirs" && git cat-file blob "$mine" >"$work/mine"; } || broken
-  git merge-file -q -p "$work/mine" "$work/base" "$work/theirs" >"$work/merged" 2>/dev/null
-  count=$?
-  if [ $count -ge 128 ]; then # not text
-    wins "$name" || { conflict; return 0; }
-    resolved file
-    put "$mine_mode" "$mine"
-    return 0
-  elif [ $count -gt 0 ]; then
-    wins "$name" || { conflict; return 0; }
-    git merge-file -q -p --ours "$work/mine" "$work/base" "$work/theirs" >"$work/merged" || broken
-    resolved lines
-  fi
-  kind=$theirs_mode
-  [ "$mine_mode" = "$base_mode" ] || kind=$mine_mode
-  blob=$(git hash-object -w --stdin <"$work/merged") || broken
-  put "$kind" "$blob"
-}
-
-# simple: where one side only has changed it, that side is right; git leaves these where a file became a folder. What is
-# removed goes first.
-simple() {
-  if [ "$base_mode,$base" = "$mine_mode,$mine" ] || [ "$mine_mode,$mine" = "$theirs_mode,$theirs" ]; then
-    set -- "$1" "$theirs_mode" "$theirs"
-  elif [ "$base_mode,$base" = "$theirs_mode,$theirs" ]; then
-    set -- "$1" "$mine_mode" "$mine"
-  else
-    return 1
-  fi
-  [ "$1" = last ] || [ -z "$3" ] || return 0
-  put "$2" "$3"
-}
-
-merge_one() {
-  stage 1; base_mode=$mode base=$blob
-  stage 2; theirs_mode=$mode theirs=$blob
-  stage 3; mine_mode=$mode mine=$blob
-  if [ -z "$base$theirs$mine" ] || simple "$1" || [ "$1" = first ]; then return 0; fi
-  case $theirs_mode,$mine_mode in
-    100*,100*) merge_lines ;;
-    *160000*) conflict ;;
-    *) # removed on one side, or not both are files
-      wins "$name" || { conflict; return 0; }
-      resolved file
-      put "$mine_mode" "$mine" ;;
-  esac
-}
-
-# merge BASE NEW EDITED: sets merged to their tree, or stops with the names of what conflicts.
-merge() {
-  export GIT_INDEX_FILE="$work/merge"
-  git read-tree -i -m --aggressive "$1" "$2" "$3" || broken
-  git diff-index --cached --name-only --diff-filter=U "$2" >"$work/unmerged" || broken
-  for pass in first last; do
-    while IFS= read -r line <&8; do
-      unquote "$line"
-      merge_one $pass
-    done 8<"$work/unmerged"
-  done
-  if [ -s "$work/conflicts" ]; then
-    tell_all path <"$work/conflicts"
-    rm -rf "$work"
-    stop git.conflict
-  fi
-  merged=$(git write-tree) || broken
-  unset GIT_INDEX_FILE
 }
 
 # --------------------------------------------------------------------------------------------------------- preparing
@@ -244,35 +140,108 @@ merge() {
 # differing FILTER [-z]: what is in `merged` and not in `from`, as names.
 differing() { git diff-tree -r --no-renames --name-only --diff-filter="$1" ${2:+"$2"} "$from" "$merged"; }
 
-# check_submodules: their files are another repository's.
-check_submodules() {
+# check_kind: a sparse checkout leaves files out; those of submodules are another repository's.
+check_kind() {
+  if [ "$(git config --bool core.sparseCheckout)" = true ]; then rm -rf "$work"; stop git.sparse; fi
   git diff-tree -r --no-renames "$from" "$merged" | grep -E '^:(160000|[0-7]{6} 160000) ' >"$work/submodules"
   [ -s "$work/submodules" ] || return 0
   cut -f2 "$work/submodules" | tr '\n' '\0' | tell_all path
+  rm -rf "$work"
   stop git.submodule
 }
 
-# write_out: the new files below work/new, the changed ones below work/changed. A changed file that was edited here
-# keeps its permissions, which may be all that protects a password in it.
+# write_out: the new files below work/new, the changed ones below work/changed.
 write_out() {
   {
     differing A -z >"$work/added" && differing MT -z >"$work/modified" && differing D -z >"$work/deleted" &&
-      mkdir -p "$work/new" "$work/changed" &&
-      GIT_INDEX_FILE=$work/to git read-tree "$merged" && GIT_INDEX_FILE=$work/from git read-tree "$from"
+      mkdir -p "$work/new" "$work/changed" "$work/empty" && GIT_INDEX_FILE=$work/to git read-tree "$merged"
   } || broken
-  GIT_INDEX_FILE=$work/to git checkout-index -q -z --stdin --prefix="$work/new/" <"$work/added" || broken
-  GIT_INDEX_FILE=$work/to git checkout-index -q -z --stdin --prefix="$work/changed/" <"$work/modified" || broken
-  git diff-tree -r --no-renames --name-only --diff-filter=M "$old" "$from" >"$work/edited" || broken
+  check_out new added
+  check_out changed modified
+  keep_permissions
+}
+
+# check_out FOLDER NAMES: files of the index `to`, by the .gitattributes of that tree: where the work tree has none, git
+# reads them in the index. Filters are run at the top of the checkout, as ever.
+check_out() {
+  git config --name-only --get-regexp '^filter\..*\.(smudge|process)$' >"$work/filters"
+  (
+    folder=$1 names=$2
+    set --
+    while IFS= read -r key <&8; do
+      filter=$(git config "$key")
+      [ -z "$filter" ] || set -- "$@" -c "$key=cd \"\$DEPLOYRUN_TOP\" && { $filter
+}"
+    done 8<"$work/filters"
+    cd "$work/empty" || broken
+    DEPLOYRUN_TOP=$top GIT_DIR=$git_dir GIT_WORK_TREE=$work/empty GIT_INDEX_FILE=$work/to \
+      git "$@" checkout-index -q -z --stdin --prefix="$work/$folder/" <"$work/$names"
+  ) || broken
+}
+
+# keep_permissions: those of a file that was edited here may be all that protects a password in it. Whether it may be
+# executed is as merged.
+keep_permissions() {
+  {
+    git diff-tree -r --no-renames --name-only --diff-filter=M "$old" "$from" >"$work/edited" &&
+      git diff-tree -r --no-renames "$from" "$merged" >"$work/modes"
+  } || broken
+  sed -n 's/^:100644 100755 [^	]*	//p' "$work/modes" >"$work/gains"
+  sed -n 's/^:100755 100644 [^	]*	//p' "$work/modes" >"$work/loses"
   while IFS= read -r line <&8; do
     unquote "$line"
-    [ ! -f "$work/changed/$name" ] || [ -L "$name" ] || chmod "$(stat -c %a "./$name")" "$work/changed/$name"
+    file=$work/changed/$name
+    if [ ! -f "$file" ] || [ -L "$file" ] || [ -L "./$name" ]; then continue; fi
+    permissions=0$(stat -c %a "./$name") || broken
+    if grep -qxF -e "$line" "$work/gains"; then
+      permissions=$((permissions | (permissions & 0444) >> 2))
+    elif grep -qxF -e "$line" "$work/loses"; then
+      permissions=$((permissions & 07666))
+    fi
+    chmod "$(printf %o "$permissions")" "$file" || broken
   done 8<"$work/edited"
+}
+
+# raw FOLDER INDEX WORD...: git in a repository of its own that converts nothing. Which rules of .gitattributes hold
+# changes in the middle of a switch, so what lies there is compared byte by byte.
+raw() {
+  (
+    folder=$1 at=$2
+    shift 2
+    cd "$folder" || exit
+    GIT_DIR=$work/raw GIT_WORK_TREE=$folder GIT_INDEX_FILE=$work/$at git "$@"
+  )
+}
+
+# record: indexes of what is to be moved in (raw_to) and of what it takes the place of: as bytes (raw_from), and as git
+# has it (from). The bytes are looked at before they are compared with `from`; what fails here may have been changed
+# since.
+record() {
+  {
+    git init -q --bare --template= "$work/raw" && mkdir -p "$work/raw/info" &&
+      echo '* -text -crlf -eol -ident -filter -working-tree-encoding' >"$work/raw/info/attributes" &&
+      git config --file "$work/raw/config" core.autocrlf false &&
+      raw "$work/new" raw_to update-index --add -z --stdin <"$work/added" &&
+      raw "$work/changed" raw_to update-index --add -z --stdin <"$work/modified" &&
+      git diff-tree -r --no-renames --diff-filter=MTD "$from" "$merged" |
+      sed 's/^:\([0-7]*\) [0-7]* \([0-9a-f]*\) [^	]*	/\1 \2	/' |
+        GIT_INDEX_FILE=$work/from git update-index --index-info
+  } || broken
+  recorded=yes
+  cat "$work/modified" "$work/deleted" | raw "$top" raw_from update-index --add --remove -z --stdin || recorded=no
 }
 
 # names_in FILTER INDEX: what lies there otherwise than the index has it (MT: changed, D: absent), sorted.
 names_in() {
-  GIT_INDEX_FILE=$work/$2 git update-index -q --refresh >/dev/null 2>&1
-  GIT_INDEX_FILE=$work/$2 git diff-files --no-renames --name-only --diff-filter="$1" | sort -u
+  rm -f "$work/$2.lock"
+  case $2 in
+    from)
+      GIT_INDEX_FILE=$work/from git update-index -q --refresh >/dev/null 2>&1
+      GIT_INDEX_FILE=$work/from git diff-files --no-renames --name-only --diff-filter="$1" ;;
+    *)
+      raw "$top" "$2" update-index -q --refresh >/dev/null 2>&1
+      raw "$top" "$2" diff-files --no-renames --name-only --diff-filter="$1" ;;
+  esac | sort -u
 }
 
 # tell_lines FILE: its lines, names as git quotes them, as pairs; false when there are none.
@@ -284,11 +253,12 @@ tell_lines() {
   done 8<"$1"
 }
 
-# foreign: into work/foreign what lies there and is neither of `from` nor of `merged`: somebody else's, not to be lost.
+# foreign INDEX: into work/foreign what lies there and is neither of the index (from, raw_from) nor what was written out:
+# somebody else's, not to be lost.
 foreign() {
   {
-    names_in MT to >"$work/not_to" && names_in MTD to >"$work/not_to_at_all" &&
-      names_in MT from >"$work/not_from" && names_in MTD from >"$work/not_from_at_all"
+    names_in MT raw_to >"$work/not_to" && names_in MTD raw_to >"$work/not_to_at_all" &&
+      names_in MT "$1" >"$work/not_from" && names_in MTD "$1" >"$work/not_from_at_all"
   } || broken
   {
     differing A | sort | comm -12 - "$work/not_to"
@@ -371,25 +341,24 @@ remove_dead_locks() {
   done
 }
 
+# at_plan: whether the checkout is still on the plan's way, and on no other branch or commit.
+at_plan() {
+  [ "$(git symbolic-ref -q HEAD)" = "$ref" ] || return 1
+  case $(git rev-parse -q --verify HEAD) in "$old" | "$new") ;; *) return 1 ;; esac
+}
+
 # move_head: the branch and the index; what was added here and is new to git stays known to it.
 move_head() {
-  [ "$(git symbolic-ref -q HEAD)" = "$ref" ] || stop_interrupted
-  case $(git rev-parse -q --verify HEAD) in "$old" | "$new") ;; *) stop_interrupted ;; esac
   case $verb in pop*) ;; *) git reset -q --mixed "$new" || broken ;; esac
   git diff-tree -r -z --no-renames --name-only --diff-filter=A "$new" "$merged" >"$work/own" || broken
   git update-index --add -z --stdin <"$work/own" || broken
   git update-index -q --refresh >/dev/null 2>&1
 }
 
-stop_interrupted() {
-  tell edits "$edits"
-  stop git.interrupted
-}
-
-# verify: what lies there is `merged`, git is at `new`, and nothing is unmerged.
+# verify: whether what lies there is what was written out, git is at `new`, and nothing is unmerged.
 verify() {
   {
-    names_in MTD to >"$work/wrong"
+    names_in MTD raw_to >"$work/wrong"
     differing AMT | sort | comm -12 - "$work/wrong"
     differing D | while IFS= read -r line; do
       unquote "$line"
@@ -399,13 +368,27 @@ verify() {
     done
     git ls-files -u | cut -f2
   } >"$work/unverified" || broken
-  if tell_lines "$work/unverified" || [ "$(git rev-parse HEAD)" != "$new" ]; then
-    tell edits "$edits"
-    stop git.unverified
-  fi
+  [ ! -s "$work/unverified" ] && [ "$(git rev-parse HEAD)" = "$new" ]
 }
 
-# go: from the plan to the end. A signal that asks to stop has to wait: this is short, and half of it helps nobody.
+quote() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
+
+# stop_by_hand CODE FILE: the names in the file have kept the plan from its end. The command is the way out that asks
+# for nobody's program but git.
+stop_by_hand() {
+  tell_lines "$2"
+  tell edits "$edits"
+  command="rm -f $(quote "$home/plan")"
+  if at_plan; then
+    command="$command && git -C $(quote "$top") reset --hard $new"
+    [ "$edits" = "$old" ] || command="$command && git -C $(quote "$top") stash pop"
+  fi
+  tell command "$command"
+  stop "$1"
+}
+
+# go: from the plan to the end; false when that could not be verified. A signal that asks to stop has to wait: this is
+# short, and half of it helps nobody.
 go() {
   trap '' TERM INT HUP
   keep_stash
@@ -414,7 +397,7 @@ go() {
   move_all changed
   remove_old
   move_head
-  verify
+  verify || return 1
   mv -f "$home/plan" "$home/done" || broken
   clear_up
   trap - TERM INT HUP
@@ -429,7 +412,13 @@ clear_up() {
   rm -f "$home/done"
 }
 
-# resume: ends what an earlier call has begun; sets first, where that began, and finished, what it was.
+# abandon: a reset that drops what lies there also drops a plan that cannot be brought to its end. Its stash stays.
+abandon() {
+  rm -f "$home/plan"
+  trap - TERM INT HUP
+}
+
+# resume DROP: ends what an earlier call has begun; sets first, where that began, and finished, what it was.
 resume() {
   first='' finished=''
   ref=''
@@ -442,28 +431,34 @@ resume() {
   read_plan "$home/plan" || broken
   remove_dead_locks
   check_lock
-  foreign
-  if [ -s "$work/foreign" ]; then
-    tell_lines "$work/foreign"
-    stop_interrupted
+  foreign raw_from
+  if [ ! -s "$work/foreign" ] && at_plan; then
+    if go; then
+      first=$old finished=$verb
+      return 0
+    fi
+    [ "$1" = yes ] || stop_by_hand git.unverified "$work/unverified"
+  elif [ "$1" != yes ]; then
+    stop_by_hand git.interrupted "$work/foreign"
   fi
-  go
-  first=$old finished=$verb
+  abandon
 }
 
 # switch: all that can be refused is refused before the plan is written.
 switch() {
-  check_submodules
+  check_kind
   write_out
-  foreign
+  record
+  foreign from
   [ -s "$work/foreign" ] || in_the_way
   if tell_lines "$work/foreign"; then
     rm -rf "$work"
     stop git.in_the_way
   fi
+  [ "$recorded" = yes ] || broken
   check_lock
   save_plan
-  go
+  go || stop_by_hand git.unverified "$work/unverified"
 }
 
 # ------------------------------------------------------------------------------------------------------------- verbs
@@ -501,15 +496,16 @@ reset() {
 
 # find_commit REVISION: sets found.
 find_commit() {
-  found=$(git rev-parse -q --verify "$1^{commit}") || { tell name "$1"; stop git.not_found; }
+  found=$(git rev-parse -q --verify "$(commit_of "$1")") || { tell name "$1"; stop git.not_found; }
 }
 
 # move_to_new [FILE]...: from old to new, with local edits or without. A dirty tree is a surprise also where there is
 # nothing new.
 move_to_new() {
   if [ "$keep" = no ] && is_dirty; then stop_dirty; fi
-  [ "$new" != "$old" ] || [ "$keep" = drop ] || { report; return 0; }
+  if [ "$new" = "$old" ] && [ "$keep" != drop ] && [ $# = 0 ]; then report; return 0; fi
   begin_work "$@"
+  if [ "$new" = "$old" ] && [ "$keep" != drop ]; then report; return 0; fi
   save_edits
   from=$edits
   merged=$new
@@ -522,8 +518,7 @@ move_to_new() {
 # begin_work [FILE]...: an empty folder to work in, with the list of the files whose edits win.
 begin_work() {
   fresh_work
-  : >"$work/winners"
-  [ $# -eq 0 ] || printf '%s\n' "$@" >"$work/winners"
+  choose_winners "$@"
 }
 
 revert() {
@@ -568,7 +563,7 @@ main() {
   all="$1 ${2-} ${3-}"
   shift
   enter
-  resume
+  case $all in 'reset drop '*) resume yes ;; *) resume no ;; esac
   [ -z "$finished" ] || tell resumed yes
   check_lock
   check_unfinished

@@ -32,7 +32,8 @@ static void add_log(json_t *words, const dr_op *op) {
   add(words, "-z");
   add(words, DR_GIT_LOG_FORMAT);
   add_new(words, json_sprintf("--max-count=%lld", (long long)dr__arg_integer(op, "limit", 100)));
-  add_new(words, from ? json_sprintf("%s..%s", from, to) : json_string(to));
+  add(words, to);
+  if (from) add_new(words, json_sprintf("^%s", from));
   add_paths(words, op);
 }
 
@@ -48,14 +49,15 @@ static void add_changed(json_t *words, const dr_op *op) {
 static void add_pull(json_t *words, const dr_op *op) {
   const char *branch = dr__arg_string(op, "branch", NULL);
   bool ff_only = dr__arg_boolean(op, "ff_only", true);
-  add(words, ff_only ? "--ff-only" : "--no-rebase");
+  add(words, "--no-rebase");
+  add(words, ff_only ? "--ff-only" : "--ff");
   if (!ff_only) add(words, "--no-edit");
   add(words, dr__arg_string(op, "remote", branch ? "origin" : NULL));
   add(words, branch);
 }
 
 static void add_fetch(json_t *words, const dr_op *op) {
-  if (dr__arg_boolean(op, "prune", false)) add(words, "--prune");
+  add(words, dr__arg_boolean(op, "prune", false) ? "--prune" : "--no-prune");
   if (dr__arg_boolean(op, "tags", false)) add(words, "--tags");
   add(words, dr__arg_string(op, "remote", NULL));
 }
@@ -69,6 +71,7 @@ static void add_checkout(json_t *words, const dr_op *op) {
 
 static void add_tag(json_t *words, const dr_op *op) {
   const char *message = dr__arg_string(op, "message", NULL);
+  if (message) add(words, "--cleanup=whitespace");
   if (message) add(words, "-m");
   add(words, message);
   add(words, dr__arg_string(op, "name", ""));
@@ -93,9 +96,14 @@ static void add_stash(json_t *words, const dr_op *op) {
   add(words, dr__arg_string(op, "message", "deployrun"));
 }
 
+json_t *dr__git_commit_word(const char *revision) {
+  if (strncmp(revision, ":/", 2) == 0) return json_string(revision); /* takes nothing behind it */
+  return json_sprintf("%s^{commit}", revision);
+}
+
 static void add_commit(json_t *words, const dr_op *op) {
   add(words, "--verify");
-  add_new(words, json_sprintf("%s^{commit}", revision(op)));
+  add_new(words, dr__git_commit_word(revision(op)));
 }
 
 static void add_head(json_t *words, const dr_op *op) {
@@ -115,6 +123,7 @@ static void add_status(json_t *words, const dr_op *op) {
   (void)op;
   add(words, "--porcelain=v2");
   add(words, "--branch");
+  add(words, "--untracked-files=normal");
   add(words, "-z");
 }
 
@@ -164,6 +173,17 @@ static int check_name(const char *value, const char *what, dr_err *err) {
   return dr__fail(err, "recipe.argument", "\"%s\" is no %s", value, what);
 }
 
+/* The local edits of a file win by its name from the top of the checkout. */
+static int check_winner(const char *name, dr_err *err) {
+  bool up = strncmp(name, "../", 3) == 0 || strstr(name, "/../");
+  bool none = strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "./") == 0;
+  if (name[0] != '/' && !up && !none) return DR_OK;
+  dr__fail(err, "recipe.argument", "ours: \"%s\" is no file of the checkout", name);
+  dr__err_hint(err, "files and folders are named from its top, also when :git() was given a folder "
+                    "in it: backend/settings.py, or a pattern: backend/*.py");
+  return DR_FAILED;
+}
+
 static int check_names(const dr_op *op, dr_err *err) {
   static const char *const names[] = {"remote", "branch", "revision", "from",
                                       "to",     "name",   "url",      "stash"};
@@ -176,6 +196,9 @@ static int check_names(const dr_op *op, dr_err *err) {
       if (check_name(json_string_value(json_array_get(list, k)), lists[i], err) != DR_OK)
         return DR_FAILED;
   }
+  const json_t *ours = dr__arg(op, "ours");
+  for (size_t k = 0; k < json_array_size(ours); k++)
+    if (check_winner(json_string_value(json_array_get(ours, k)), err) != DR_OK) return DR_FAILED;
   return DR_OK;
 }
 

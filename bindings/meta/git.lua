@@ -4,7 +4,10 @@
 -- Every method may fail with git.not_a_checkout, git.unsafe_owner (it belongs to another user), git.locked (the message
 -- names the lock, its age, and the git process that has it), git.no_space, git.denied, git.corrupt, git.output,
 -- command.not_found (no git there), and with the errors of commands and of reaching the target. Nothing ever asks a
--- person for a password: what would ask fails with git.auth or git.host_key.
+-- person, neither at a terminal nor in an editor: what would ask for a password fails with git.auth or git.host_key. Nor is
+-- anything signed. What a person has set for themselves (~/.gitconfig) does not change what comes of a method, except who is
+-- the author, how remotes are reached, and what makes up the files: core.autocrlf, filters, ignored files. The hooks of the
+-- repository run. Any other failure of git is git.failed, in its words.
 
 ---@class deployrun.Target
 local Target = {}
@@ -126,7 +129,7 @@ function Checkout:pull(options) end
 
 ---@class deployrun.UpdateOptions
 ---@field keep_local? boolean default false: a checkout with local edits is refused (git.dirty)
----@field ours? string[] files and folders whose local edits win where both changed the same lines
+---@field ours? string[] files and folders whose local edits win where both changed the same lines, from the top of the checkout (also when :git() was given a folder in it): "backend/settings.py", "backend", "backend/*.py"; "*" is also "/"
 ---@field remote? string default: the branch's own, or origin
 ---@field branch? string default: the branch's own, or the one of the same name
 ---@field timeout? number|string default ten minutes
@@ -138,9 +141,14 @@ function Checkout:pull(options) end
 ---compared the edits are also in git stash list; afterwards at refs/deployrun/edits. Killed at any moment, it leaves the
 ---checkout as it was, or one that the next :update, :reset, :revert or :pop brings to its end first.
 ---
----Action: change. Fails: git.dirty, git.conflict, git.in_the_way, git.submodule, git.diverged, git.unrelated, git.shallow,
----git.detached, git.no_remote, git.not_found, git.auth, git.host_key, git.unreachable; then nothing was changed. Also
----git.interrupted (files were edited after an update was interrupted) and git.unverified; then the stash is still there.
+---A file that was edited keeps its permissions; whether it may be executed is merged like its text. Files are written by the
+---.gitattributes of the new commit.
+---
+---Action: change. Fails: git.dirty, git.conflict, git.in_the_way, git.submodule, git.sparse, git.no_such_file (a name in
+---`ours`), git.diverged, git.unrelated, git.shallow, git.detached, git.no_remote, git.not_found, git.auth, git.host_key,
+---git.unreachable; then nothing was changed. Also git.interrupted (files were edited after an update was interrupted) and
+---git.unverified; then the stash is still there, and the hint has the command that gives the update up. So does
+---:reset(revision, { hard = true }).
 ---@param options? deployrun.UpdateOptions
 ---@return deployrun.GitKept
 function Checkout:update(options) end
@@ -158,7 +166,8 @@ function Checkout:checkout(revision, options) end
 ---keep = true (they stay edits, with `ours` as in :update) or hard = true (they are dropped; their commit stays at
 ---refs/deployrun/edits until the next time). This is the way back after a failed deploy.
 ---
----Action: change; with hard also destructive. Fails: git.not_found, git.dirty, git.conflict, git.in_the_way, git.submodule.
+---Action: change; with hard also destructive. Fails: git.not_found, git.dirty, git.conflict, git.in_the_way, git.submodule,
+---git.sparse, git.no_such_file, git.interrupted, git.unverified.
 ---@param revision string
 ---@param options? {keep?: boolean, hard?: boolean, ours?: string[], timeout?: number|string}
 ---@return deployrun.GitKept
@@ -195,7 +204,8 @@ function Checkout:stash(options) end
 
 ---Brings the edits of a stash back into a clean checkout, and drops the stash. A pop that would conflict changes nothing.
 ---
----Action: change. Fails: git.not_found (no stash), git.dirty, git.conflict, git.in_the_way, git.untracked_stash.
+---Action: change. Fails: git.not_found (no stash), git.dirty, git.conflict, git.in_the_way, git.untracked_stash, git.sparse,
+---git.no_such_file.
 ---@param options? {stash?: string, ours?: string[], timeout?: number|string} stash: default the newest; ours: as in :update
 ---@return deployrun.GitKept
 function Checkout:pop(options) end

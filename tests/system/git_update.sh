@@ -12,7 +12,7 @@ say() { printf '== %s\n' "$*"; }
 
 export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b LC_ALL=C
 sources=$DEPLOYRUN_SOURCE_DIR/bindings
-script=$(cat "$sources/git_common.sh" "$sources/git_update.sh")
+script=$(cat "$sources/git_common.sh" "$sources/git_merge.sh" "$sources/git_update.sh")
 here=$PWD/world
 strayed=
 trap '[ -z "$strayed" ] || kill -9 $strayed 2>/dev/null || true' EXIT

@@ -46,6 +46,8 @@ static void known_words(void **state) {
   expect("!\tHEAD:refs/heads/main\t[rejected] (fetch first)\nDone", "git.diverged");
   expect("!\tHEAD:refs/heads/main\t[remote rejected] (pre-receive hook declined)", "git.rejected");
   expect("fatal: unable to auto-detect email address (got 'a@b.(none)')", "git.no_identity");
+  expect("error: src refspec refs/tags/nope does not match any", "git.not_found");
+  expect("sh: 1: git: not found", "command.not_found");
 }
 
 static void unknown_words(void **state) {
@@ -54,6 +56,29 @@ static void unknown_words(void **state) {
   assert_false(dr__git_failure_said(&err, "fatal: something quite new"));
   assert_false(dr__git_failure_said(&err, ""));
   assert_string_equal(err.code, "");
+}
+
+static void any_other_failure_is_in_gits_words(void **state) {
+  (void)state;
+  dr_err err = DR_ERR_INIT;
+  dr__git_failure_other(&err, "hint: a\nerror: b\nfatal: c\nhint: d");
+  assert_string_equal(err.code, "git.failed");
+  assert_string_equal(err.message, "git could not do it: fatal: c");
+  dr__git_failure_other(&err, "one line\nand another");
+  assert_string_equal(err.message, "git could not do it: one line");
+  dr__git_failure_other(&err, "");
+  assert_string_equal(err.message, "git could not do it");
+  dr_err_clear(&err);
+}
+
+static void a_way_out_stands_in_the_hint(void **state) {
+  (void)state;
+  dr_err err = DR_ERR_INIT;
+  json_t *pairs = json_pack("{s:[s]}", "command", "rm -f '/x/.git/deployrun/plan'");
+  dr__git_failure(&err, "git.interrupted", pairs);
+  assert_non_null(strstr(err.hint, "git stash list: rm -f '/x/.git/deployrun/plan'"));
+  json_decref(pairs);
+  dr_err_clear(&err);
 }
 
 static void expect_message(const char *code, json_t *pairs, const char *message) {
@@ -136,6 +161,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(known_words),
       cmocka_unit_test(unknown_words),
+      cmocka_unit_test(any_other_failure_is_in_gits_words),
+      cmocka_unit_test(a_way_out_stands_in_the_hint),
       cmocka_unit_test(facts_stand_in_the_message),
       cmocka_unit_test(a_message_that_is_too_long_is_cut),
       cmocka_unit_test(pairs_are_read),
