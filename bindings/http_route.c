@@ -5,6 +5,8 @@
 #include "http_route.h"
 
 #include "core/err.h"
+#include "http_args.h"
+#include "http_client.h"
 #include "http_curl.h"
 #include "tunnels.h"
 
