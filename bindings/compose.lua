@@ -179,6 +179,14 @@ function Stack:logs(service, options)
   return self:call("logs", for_services(service, options)).stdout
 end
 
+-- The variables of an env file, as this project's compose reads it.
+function Stack:env_file(path, options)
+  local args = dr.copy(options or {})
+  if args.dialect then return dr.wrong("stack:env_file: the dialect is that of the compose installed there") end
+  args.dialect = self.version:match("^1%.") and "compose-v1" or "compose"
+  return self.target:env_file(path, args)
+end
+
 -- ---------------------------------------------------------------------------------------------- containers
 
 local function select_containers(list, fits)

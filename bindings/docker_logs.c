@@ -7,11 +7,14 @@
 #include "docker_frames.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct dr_docker_logs {
   dr_engine_call *call;
   dr_frames frames;
   dr_capture log;
+  bool follows;
+  void (*on_output)(void *data, int stream, const char *bytes, size_t length);
   void (*on_done)(void *data, const dr_capture *log, dr_err *err);
   void *data;
 };
@@ -28,7 +31,7 @@ void dr__docker_logs_cancel(dr_docker_logs *logs) {
 
 static void on_output(void *data, int stream, const char *bytes, size_t length) {
   dr_docker_logs *logs = data;
-  (void)stream;
+  if (logs->on_output) logs->on_output(logs->data, stream, bytes, length);
   if (!dr__capture_add(&logs->log, 1, bytes, length)) logs->log.truncated[0] = true;
 }
 
@@ -38,18 +41,21 @@ static int on_body(void *data, const char *bytes, size_t length) {
   return 0;
 }
 
+/* Following ends with the container, or when its time is over. */
 static void on_done(void *data, dr_engine_answer *answer, dr_err *err) {
   dr_docker_logs *logs = data;
+  bool whole = answer || (logs->follows && strcmp(err->code, "docker.timeout") == 0);
   dr__frames_end(&logs->frames);
-  logs->on_done(logs->data, answer ? &logs->log : NULL, err);
+  logs->on_done(logs->data, whole ? &logs->log : NULL, whole ? NULL : err);
   logs_free(logs);
 }
 
 static char *path_of(const dr_docker_logs_options *options) {
   char tail[32] = "all";
   if (options->tail > 0) snprintf(tail, sizeof tail, "%lld", (long long)options->tail);
-  char *after = dr__http_format("/logs?stdout=1&stderr=1&tail=%s&since=%.3f%s", tail,
-                                options->since, options->timestamps ? "&timestamps=1" : "");
+  char *after = dr__http_format("/logs?stdout=1&stderr=1&tail=%s&since=%.3f%s%s", tail,
+                                options->since, options->timestamps ? "&timestamps=1" : "",
+                                options->follow > 0 ? "&follow=1" : "");
   char *path = after ? dr__engine_path("/containers/", options->container, after) : NULL;
   free(after);
   return path;
@@ -67,10 +73,15 @@ int dr__docker_logs_start(dr_docker_logs **out, dr_engine *engine,
   logs->log.keep = DR_LOGS_KEEP;
   logs->frames.on_output = on_output;
   logs->frames.data = logs;
+  logs->follows = options->follow > 0;
+  logs->on_output = options->on_output;
   logs->on_done = options->on_done;
   logs->data = options->data;
-  const dr_engine_request request = {
-      .path = path, .on_body = on_body, .on_done = on_done, .data = logs};
+  const dr_engine_request request = {.path = path,
+                                     .timeout_s = options->follow,
+                                     .on_body = on_body,
+                                     .on_done = on_done,
+                                     .data = logs};
   int status = dr__engine_start(&logs->call, engine, &request, err);
   free(path);
   if (status)

@@ -14,6 +14,9 @@ typedef struct dr_docker_logs_options {
   int64_t tail;    /* lines; 0: all */
   double since;    /* Unix time in seconds; 0: from the beginning */
   bool timestamps; /* each line begins with its time */
+  double follow;   /* seconds to go on with what is written then; 0: only what is there */
+  /* What comes, as it comes; NULL: none. Must not cancel. */
+  void (*on_output)(void *data, int stream, const char *bytes, size_t length);
   /* The end, exactly once; one of log and err is NULL. Both streams are in the log as stream 1, in
    * their order. The dr_docker_logs is gone. */
   void (*on_done)(void *data, const dr_capture *log, dr_err *err);

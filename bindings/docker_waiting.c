@@ -41,15 +41,22 @@ static void on_logs(void *data, const dr_capture *log, dr_err *err) {
   dr__docker_fail(op, err ? err : &nomem);
 }
 
+static void on_logs_output(void *data, int stream, const char *bytes, size_t length) {
+  dr__op_output(data, stream, bytes, length);
+}
+
 int dr__docker_logs_op_start(dr_op *op, dr_err *err) {
   dr_engine *engine = dr__docker_engine_of(op, err);
   if (!engine) return DR_FAILED;
   dr_docker_logs *logs;
+  double follow = dr__arg_number(op, "follow", 0);
   const dr_docker_logs_options options = {
       .container = dr__arg_string(op, "container", ""),
       .tail = dr__arg_integer(op, "tail", USUAL_TAIL),
       .since = dr__arg_number(op, "since", 0),
       .timestamps = dr__arg_boolean(op, "timestamps", false),
+      .follow = follow,
+      .on_output = follow > 0 ? on_logs_output : NULL,
       .on_done = on_logs,
       .data = op,
   };
@@ -64,8 +71,11 @@ int dr__docker_logs_op_start(dr_op *op, dr_err *err) {
 char *dr__docker_logs_preview(const dr_op *op) {
   char shown[160];
   dr__docker_shown(op, shown, sizeof shown);
-  return dr__http_format("docker logs --tail %lld %s",
-                         (long long)dr__arg_integer(op, "tail", USUAL_TAIL), shown);
+  double follow = dr__arg_number(op, "follow", 0);
+  long long tail = dr__arg_integer(op, "tail", USUAL_TAIL);
+  if (follow > 0)
+    return dr__http_format("docker logs --tail %lld --follow %s (for %g s)", tail, shown, follow);
+  return dr__http_format("docker logs --tail %lld %s", tail, shown);
 }
 
 json_t *dr__docker_logs_assume(const dr_op *op) {
@@ -79,6 +89,7 @@ const dr_arg dr__docker_logs_args[] = {{"socket", DR_ARG_STRING, DR_REQUIRED},
                                        {"tail", DR_ARG_INTEGER, 0},
                                        {"since", DR_ARG_NUMBER, 0},
                                        {"timestamps", DR_ARG_BOOLEAN, 0},
+                                       {"follow", DR_ARG_DURATION, 0},
                                        {0}};
 
 /* ------------------------------------------------------------ docker.wait_healthy */

@@ -1,11 +1,13 @@
 /* env_file.h - env files: NAME=value lines, as Docker Compose, systemd and `docker run` read them,
  * who do not agree about quotes. Pure: no I/O, no Lua, any thread; fuzzed. Used by env_file_op.c.
  *
- *   compose   'literal', "with \n escapes and ${NAME}", plain up to " #", `export NAME=…`; as
- * version 2 reads an env_file, and what is written reads the same in version 1 systemd
- * EnvironmentFile=: 'literal', "…" with \" \\ \$ \`, a line that ends with \ goes on, no ${NAME},
- * comments only at the beginning of a line docker    docker run --env-file: the rest of the line as
- * it stands, quotes and all
+ *   compose     an env_file of version 2: 'literal', "with \n escapes and ${NAME}", plain up to "
+ * #" compose-v1  an env_file of docker-compose 1: ${NAME} counts in single quotes too, $NAME
+ * nowhere systemd     EnvironmentFile=: 'literal', "…" with \" \\ \$ \`, a line that ends with
+ * \ goes on, no ${NAME}, comments only at the beginning of a line docker      docker run
+ * --env-file: the rest of the line as it stands, quotes and all
+ *
+ * A name without = stands for a variable of who reads the file, except for systemd: it is left out.
  */
 #ifndef DR_ENV_FILE_H
 #define DR_ENV_FILE_H
@@ -14,9 +16,16 @@
 
 #include <jansson.h>
 
-typedef enum dr_env_dialect { DR_ENV_COMPOSE, DR_ENV_SYSTEMD, DR_ENV_DOCKER } dr_env_dialect;
+typedef enum dr_env_dialect {
+  DR_ENV_COMPOSE,
+  DR_ENV_SYSTEMD,
+  DR_ENV_DOCKER,
+  DR_ENV_COMPOSE_V1
+} dr_env_dialect;
 
-/* "compose", "systemd", "docker". False for any other name. */
+enum { DR_ENV_DIALECTS = 4 };
+
+/* "compose", "systemd", "docker", "compose-v1". False for any other name. */
 bool dr__env_dialect_of(dr_env_dialect *out, const char *name);
 
 /* [{name, value, line}] in the order of the file; of a name that stands twice the last one counts

@@ -7,12 +7,13 @@ local here
 
 local function wrong(message, hint) return dr.wrong("env_file: " .. message, hint) end
 
-local dialects = { compose = true, systemd = true, docker = true }
+local dialects = { compose = true, ["compose-v1"] = true, systemd = true, docker = true }
 
 local function dialect_of(options)
   local dialect = options.dialect or "compose"
   if not dialects[dialect] then
-    wrong(("the dialect is \"compose\", \"systemd\" or \"docker\", not \"%s\""):format(tostring(dialect)))
+    wrong(("the dialect is \"compose\", \"compose-v1\", \"systemd\" or \"docker\", not \"%s\"")
+      :format(tostring(dialect)))
   end
   return dialect
 end

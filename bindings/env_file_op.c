@@ -115,8 +115,9 @@ static json_t *parse_read(dr_op *op, int status, json_t *result, dr_err *err) {
 static int check_read(const dr_op *op, dr_err *err) {
   dr_env_dialect dialect;
   if (dr__env_dialect_of(&dialect, dr__arg_string(op, "dialect", "compose"))) return DR_OK;
-  return dr__fail(err, "recipe.argument",
-                  "env_file: the dialect is \"compose\", \"systemd\" or \"docker\"");
+  return dr__fail(
+      err, "recipe.argument",
+      "env_file: the dialect is \"compose\", \"compose-v1\", \"systemd\" or \"docker\"");
 }
 
 static int start_read(dr_op *op, dr_err *err) {

@@ -36,6 +36,13 @@ local function deliver(what, options, json)
     hint = "is the webhook still there?" })
 end
 
+-- The text, or so much of it that with "…" it has `limit` letters; bytes count where it is no UTF-8.
+local function cut(text, limit)
+  local letters = utf8.len(text)
+  if (letters or #text) <= limit then return text end
+  return text:sub(1, letters and utf8.offset(text, limit) - 1 or limit - 3) .. "…"
+end
+
 local text_options = { url = true, text = true, required = true, timeout = true, username = true, ca = true }
 
 local function with_text(what, field, limit)
@@ -44,9 +51,7 @@ local function with_text(what, field, limit)
     dr.check_options(what, options, text_options)
     check_url(what, options.url)
     if type(options.text) ~= "string" or options.text == "" then wrong(what, "text is the message") end
-    local text = options.text
-    if #text > limit then text = text:sub(1, (utf8.offset(text, 0, limit - 2) or limit - 2) - 1) .. "…" end
-    return deliver(what, options, { [field] = text, username = options.username })
+    return deliver(what, options, { [field] = cut(options.text, limit), username = options.username })
   end
 end
 

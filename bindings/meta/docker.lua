@@ -92,8 +92,10 @@ function Engine:inspect(container) end
 function Engine:image(name) end
 
 ---The last lines a container wrote, both streams in their order; at most 1 MiB. A query.
+---With `follow` what it writes during so many seconds is shown as it comes, and is a part of the text; it ends earlier when the
+---container does. To wait for one line, there is engine:wait_log.
 ---@param container string|table
----@param options? {tail?: integer, since?: number, timestamps?: boolean} tail: lines, default 100; since: seconds since 1970
+---@param options? {tail?: integer, since?: number, timestamps?: boolean, follow?: number|string} tail: lines, default 100; since: seconds since 1970; follow: for example 10 or "1m"
 ---@return string
 function Engine:logs(container, options) end
 

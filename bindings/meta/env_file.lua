@@ -7,8 +7,11 @@ env_file = {}
 ---@class deployrun.Target
 local Target = {}
 
+---@class deployrun.Stack
+local Stack = {}
+
 ---@class deployrun.EnvFileOptions
----@field dialect? string "compose" (env_file: and .env; the default), "systemd" (EnvironmentFile=) or "docker" (docker run --env-file: no quotes at all)
+---@field dialect? string "compose" (env_file: of version 2; the default), "compose-v1" (of docker-compose 1), "systemd" (EnvironmentFile=) or "docker" (docker run --env-file: no quotes at all)
 ---@field required? string[] names that must be there and not be empty
 ---@field prefix? string stands before each of them, for example "DEV_"
 ---@field permissions? string "warn" (default), "error" or "ignore" a file that every user of the machine may read or change
@@ -16,8 +19,9 @@ local Target = {}
 ---@field plain? string[] names whose values are none, although they look so
 
 ---The variables of a file of this machine, name → value. Values are secrets from then on when their name says so (PASSWORD,
----SECRET, TOKEN, KEY, DSN …) or when they are a URL with a password in it. In compose's dialect ${NAME} is replaced by what an
----earlier line gave, or by its default, else by nothing. In a dry run where the file is not known yet, an empty table.
+---SECRET, TOKEN, KEY, DSN …) or when they are a URL with a password in it. In compose's dialects ${NAME} is replaced by what an
+---earlier line gave, or by its default, else by nothing: the environment in which compose runs is not known here. For the same
+---reason a name that stands without = is left out; it is no mistake. In a dry run where the file is not known yet, an empty table.
 ---
 ---Query. Fails: fs.not_found, fs.too_large, env_file.syntax, env_file.missing (all that is missing), env_file.permissions.
 ---@param path string
@@ -30,6 +34,13 @@ function env_file.read(path, options) end
 ---@param options? deployrun.EnvFileOptions
 ---@return table<string, string>
 function Target:env_file(path, options) end
+
+---The same of a file of a compose project, in the dialect of the compose that is installed there; a path begins in the project's
+---folder.
+---@param path string
+---@param options? deployrun.EnvFileOptions without dialect
+---@return table<string, string>
+function Stack:env_file(path, options) end
 
 ---The variables of a text. Fails: env_file.syntax.
 ---@param text string

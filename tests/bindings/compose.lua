@@ -48,6 +48,35 @@ return spec.recipe("compose", {
     stack:restart("worker", { grace = 1 })
     t.equal(#stack:ps("worker"), t.real and 1 or 0)
   end },
+  { "the signal that is asked for is the one that comes", function(t)
+    local stack = t.facts
+    stack:wait_log("polite", "ready", { within = 20 })
+    local polite = stack:ps("polite")[1]
+    stack:kill("polite", { signal = "TERM" })
+    stack.docker:wait_exited(polite and polite.id or "polite", { within = 20 })
+    t.matches(stack:logs("polite"), "told to end")
+  end },
+  { "a build has the arguments it is given, and is made anew when it is asked to be", function(t, here)
+    local stack = here:compose { dir = "built" }
+    local function once(options)
+      stack:build(options)
+      return here:read { "docker", "run", "--rm", image:gsub("/api$", "/built") .. ":now", "cat", "/word", "/once" }
+    end
+    local first = once { args = { WORD = "one" } }
+    t.matches(first, "^one\n")
+    t.equal(once { args = { WORD = "one" } }, first)
+    t.equal(once { args = { WORD = "one" }, no_cache = true } ~= first, t.real)
+    t.matches(once { args = { WORD = "two" } }, "^two\n")
+    here:run({ "docker", "rmi", "-f", image:gsub("/api$", "/built") .. ":now" }, { quiet = true })
+  end },
+  { "an env file is read as the compose that is installed reads it", function(t)
+    local values = t.facts:env_file("api.env", { permissions = "ignore" })
+    local first = t.facts.version:match("^1%.")
+    t.equal(values.PASSWORD, t.real and (first and "pa$word-1" or "pa-1") or nil)
+    t.equal(values.NAME, t.real and "Let's go!" or nil)
+    t.equal(values.FROM_OUTSIDE, nil)
+    t.fails("recipe.argument", t.facts.env_file, t.facts, "api.env", { dialect = "compose" })
+  end },
   { "a service is made anew of another image, and recorded for a rollback", function(t, here)
     build(here, 2)
     local stack = t.facts

@@ -13,12 +13,35 @@ services:
     init: true
     stop_grace_period: 1s
     command: ["sh", "-c", "echo version $$(cat /version); sleep 1000"]
+  polite:
+    image: deployrun-composespec/api:now
+    command: ["sh", "-c", "trap 'echo told to end; exit 0' TERM; echo ready; while :; do sleep 0.1; done"]
   worker:
     image: deployrun-composespec/api:now
     init: true
     command: ["sleep", "1000"]
 volumes:
   media: {}
+END
+
+cat >stack/api.env <<'END'
+PASSWORD=pa$word-1
+NAME='Let\'s go!'
+FROM_OUTSIDE
+END
+
+mkdir -p built
+cat >built/docker-compose.yml <<'END'
+version: "2.4"
+services:
+  app:
+    build: .
+    image: deployrun-composespec/built:now
+END
+cat >built/Dockerfile <<'END'
+FROM deployrun-test/base:1
+ARG WORD=none
+RUN echo "$WORD" >/word && cat /proc/sys/kernel/random/uuid >/once
 END
 
 cat >wrong.lua <<'LUA'

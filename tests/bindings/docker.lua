@@ -90,6 +90,36 @@ return spec.recipe("docker", {
     t.equal(docker:wait_exited(terminal, { within = 30 }).exit_code, 0)
     t.equal(docker:logs(terminal), "one\r\ntwo\r\n")
   end },
+  { "logs begin at a time, have times and are followed", function(t, here)
+    local docker = here:docker()
+    local function say(name, text) docker:exec(name, ("echo %s >/proc/1/fd/1"):format(text)) end
+    local name = start(here, "said", {}, { "sleep", "1000" })
+    say(name, "early")
+    t.equal(docker:wait_log(name, "early", { within = 30 }).line, "early")
+    local between = tonumber(here:read { "date", "+%s.%N" }) or 1
+    say(name, "late")
+    docker:wait_log(name, "late", { within = 30 })
+    t.equal(docker:logs(name, { since = between }), "late\n")
+    t.matches(docker:logs(name, { timestamps = true, tail = 1 }), "^%d+%-%d+%-%d+T%d+:%d+:%d+%.%d+Z late\n$")
+    t.equal(docker:logs(name, { tail = 1, follow = 0.5 }), "late\n")
+    local talks = start(here, "talks", {}, { "sh", "-c", "while :; do echo more; sleep 0.1; done" })
+    docker:wait_log(talks, "more", { within = 30 })
+    t.matches(docker:logs(talks, { tail = 1, follow = 2 }), "^more\nmore\nmore\n")
+    local ends = start(here, "ends", {}, { "sh", "-c", "echo one; sleep 0.5; echo two" })
+    t.equal(docker:logs(ends, { follow = "10m" }), "one\ntwo\n")
+    t.fails("docker.no_such_container", docker.logs, docker, "deployrun-spec-none", { follow = 5 })
+  end },
+  { "a signal is the one that was asked for", function(t, here)
+    local docker = here:docker()
+    local polite = { "sh", "-c", "trap 'echo told to end; exit 7' TERM; echo ready; while :; do sleep 0.1; done" }
+    for signal, code in pairs { TERM = 7, KILL = 137 } do
+      local name = start(here, "polite", {}, polite)
+      docker:wait_log(name, "ready", { within = 30 })
+      docker:kill(name, { signal = signal })
+      t.equal(docker:wait_exited(name, { within = 30 }).exit_code, code)
+      t.equal(docker:logs(name), signal == "TERM" and "ready\ntold to end\n" or "ready\n")
+    end
+  end },
   { "a command runs in a container and its status is kept", function(t, here)
     local docker = here:docker()
     local name = start(here, "exec", {}, serve)

@@ -47,6 +47,35 @@ return spec.recipe("docker_run", {
     local names = inside:env_file("app.env")
     t.equal(t.real and table.concat(names, " ") or "", t.real and "FROM_FILE BOTH EMPTY" or "")
   end },
+  { "what is mounted, who runs and what may be written is so inside", function(t, here)
+    local docker = here:docker()
+    local folder = t.folder .. "/mounted"
+    here:run { "mkdir", folder }
+    here:write(folder .. "/given", "from outside\n")
+    docker:run(with { name = "runspec-inside", init = false, entrypoint = { "sleep" }, command = { "1000" },
+      volumes = { folder .. ":/mounted", folder .. ":/fixed:ro" }, user = "nobody", hostname = "shop-1", cpus = 0.5,
+      read_only = true, extra_hosts = { "db.internal:10.0.0.5" } })
+    local inside = docker:container("runspec-inside")
+    t.equal(inside:read { "cat", "/mounted/given" }, "from outside")
+    docker:exec("runspec-inside", "echo from inside >/mounted/made", { user = "root" })
+    t.equal(here:read { "cat", folder .. "/made" }, "from inside")
+    t.equal(docker:exec("runspec-inside", "echo x >/fixed/made", { user = "root", any_status = true }).status,
+      t.real and 2 or nil)
+    t.equal(docker:exec("runspec-inside", "echo x >/tmp/made", { user = "root", any_status = true }).status,
+      t.real and 2 or nil)
+    t.equal(inside:read { "id", "-un" }, "nobody")
+    t.equal(inside:read { "cat", "/proc/sys/kernel/hostname" }, "shop-1")
+    t.matches(inside:read { "cat", "/etc/hosts" }, "10%.0%.0%.5%s+db%.internal")
+    t.equal(inside:read "tr '\\0' ' ' </proc/1/cmdline", "sleep 1000 ")
+    t.equal(here:read { "docker", "inspect", "--format", "{{.HostConfig.NanoCpus}}", "runspec-inside" }, "500000000")
+  end },
+  { "a container that is not to stay is gone when it ends", function(t, here)
+    local docker = here:docker()
+    docker:run(with { name = "runspec-gone", rm = true, command = { "sleep", "1000" } })
+    docker:kill("runspec-gone")
+    here:run "for i in $(seq 300); do docker inspect runspec-gone >/dev/null 2>&1 || exit 0; sleep 0.1; done; exit 1"
+    t.fails("docker.no_such_container", docker.inspect, docker, "runspec-gone")
+  end },
   { "the same container is left alone, started when it had stopped, and another is not taken for it", function(t, here)
     local docker = here:docker()
     local fields = with { name = "runspec-same", command = serve }

@@ -32,7 +32,7 @@ return recipe { name = "actions", run = function()
   log("the cookie is", api:get("/me").json and api:get("/me").json.cookie)
   http.get(odd .. "/echo", { bearer = "plain-bearer-token", tls = { verify = false } })
   http.get(odd .. "/echo", { headers = { ["X-Api-Key"] = "plain-header-key", Authorization = "Token plain-scheme-key" } })
-  http.get((odd .. "/echo"):gsub("//", "//bob:plain-url-word@", 1))
+  http.get(((odd .. "/echo"):gsub("//", "//bob:plain-url-word@", 1)))
   notify.slack { url = hook, text = "deployed" }
   notify.discord { url = "http://127.0.0.1:1/api/webhooks/9/plain-webhook-key", text = "deployed" }
   http.watch { url = odd .. "/watched", during = 0.3, every = 0.1, also = { load = { max = 1, function() return 0 end } } }
@@ -66,6 +66,41 @@ end }
 LUA
 run_as required 1
 grep -q 'notify' required.out || fail "$(cat required.out)"
+
+# ---------------------------------------------------------------------------------- what a webhook gets
+
+cat >hooks.lua <<'LUA'
+return recipe { name = "hooks", run = function()
+  local hooks, letter = env.WORLD_ODD .. "/hooks/", utf8.char(0x1F600)
+  notify.discord { url = hooks .. "discord" .. "-whole", text = letter:rep(2000), username = "deploy", required = true }
+  notify.discord { url = hooks .. "discord-cut", text = "a" .. letter:rep(2000), required = true }
+  notify.slack { url = hooks .. "slack-text", text = letter, required = true }
+  local sent = notify.webhook { url = hooks .. "webhook" .. "-json", json = { list = { 1, "two" } },
+    headers = { ["X-Hook-Key"] = "hook-header" .. "-key" }, required = true }
+  log("sent " .. tostring(sent))
+end }
+LUA
+rm -f odd.hooks
+run_as hooks 0 -v
+grep -q 'sent true' hooks.out || fail "a webhook that answers with 200 is no success: $(cat hooks.out)"
+for value in discord-whole webhook-json hook-header-key; do
+  ! grep -q "$value" hooks.out || fail "$value was shown"
+  ! grep -rq "$value" "$XDG_STATE_HOME" || fail "$value is in the journal"
+done
+python3 - odd.hooks <<'PY' || fail "the hooks got other bodies"
+import json, sys
+got = {}
+for line in open(sys.argv[1], encoding="utf-8"):
+    one = json.loads(line)
+    assert one["headers"]["Content-Type"].startswith("application/json"), one["headers"]
+    got[one["path"]] = json.loads(one["sent"]), one["headers"]
+letter = "\U0001F600"
+assert got["/hooks/discord-whole"][0] == {"content": letter * 2000, "username": "deploy"}
+assert got["/hooks/discord-cut"][0] == {"content": "a" + letter * 1998 + "\u2026"}
+assert got["/hooks/slack-text"][0] == {"text": letter}
+body, headers = got["/hooks/webhook-json"]
+assert body == {"list": [1, "two"]} and headers["X-Hook-Key"] == "hook-header-key", (body, headers)
+PY
 
 # ---------------------------------------------------------------------------------- a failed watch undoes
 

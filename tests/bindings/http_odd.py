@@ -117,6 +117,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, b"ok")
         elif path.startswith("/status/"):
             self.answer(int(path[8:]), b"as you wish")
+        elif path.startswith("/hooks/"):  # all that came, one a line
+            with lock, open(sys.argv[1] + ".hooks", "a", encoding="utf-8") as file:
+                file.write(json.dumps({"path": path, "sent": sent, "headers": dict(self.headers)}) + "\n")
+            self.answer(200, b"ok")
         elif path.startswith("/hook"):
             with lock, open(sys.argv[1] + ".hooked", "w", encoding="utf-8") as file:
                 file.write(sent)

@@ -62,6 +62,25 @@ return spec.recipe("registry", {
     t.equal(docker:pull(repository .. ":v1",
       { auth = { username = env.APART_USER, password = secret("APART_PASSWORD") } }).changed, false)
   end },
+  { "a stack's images are pulled with the credentials, and not without", function(t, here)
+    local auth = { username = env.APART_USER, password = secret("APART_PASSWORD") }
+    local docker = as_ci(here)
+    for _, tag in ipairs { "stack", "cache" } do
+      build(here, tag)
+      docker:push(repository .. ":" .. tag)
+      docker:remove_image(repository .. ":" .. tag)
+    end
+    local stack = here:compose { dir = "stack" }
+    t.equal(pcall(stack.pull, stack), not t.real)
+    t.fails("docker.registry_auth", stack.pull, stack, { auth = { username = "ci", password = "wrong-password" } })
+    t.equal(stack:pull({ services = "cache", auth = auth }).changed, true)
+    t.fails("docker.no_such_image", docker.image, docker, repository .. ":stack")
+    t.equal(stack:pull({ auth = auth }).changed, true)
+    docker:image(repository .. ":stack")
+    stack.docker:login { registry = registry, username = auth.username, password = auth.password }
+    t.equal(stack:pull().changed, false)
+    for _, tag in ipairs { "stack", "cache" } do docker:remove_image(repository .. ":" .. tag) end
+  end },
   { "an image that the registry has not, and a registry that is not there, are told apart", function(t, here)
     local docker = as_ci(here)
     local problem = t.fails("docker.image_missing", docker.pull, docker, repository .. ":v999")

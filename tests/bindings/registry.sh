@@ -20,6 +20,15 @@ sh "$testbed/apart.sh" start >apart.env || fail "no engine"
 . ./apart.env
 export APART DOCKER_HOST APART_REGISTRY APART_USER APART_PASSWORD
 
+mkdir -p stack
+cat >stack/docker-compose.yml <<'END'
+version: "2.4"
+services:
+  api:
+    image: 127.0.0.1:5000/team/api:stack
+  cache:
+    image: 127.0.0.1:5000/team/api:cache
+END
 "$DEPLOYRUN" "$DEPLOYRUN_SOURCE_DIR/tests/bindings/registry.lua"
 
 echo "== a plan names the images that would go and shows no password"

@@ -43,13 +43,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
   if (size == 0) return 0;
   dr_err err = DR_ERR_INIT;
-  dr_env_dialect dialect = (dr_env_dialect)(input[0] % 3);
+  dr_env_dialect dialect = (dr_env_dialect)(input[0] % DR_ENV_DIALECTS);
   char *text = malloc(size); /* of the exact size: reading behind it is found */
   if (!text) return 0;
   memcpy(text, input + 1, size - 1);
   json_t *variables = dr__env_file_parse(text, size - 1, dialect, &err);
   if (variables) {
-    for (int other = 0; other < 3; other++) round_trip(variables, (dr_env_dialect)other);
+    for (int other = 0; other < DR_ENV_DIALECTS; other++)
+      round_trip(variables, (dr_env_dialect)other);
   }
   json_decref(variables);
   dr_err_clear(&err);
