@@ -16,8 +16,9 @@ typedef struct dr_http_place {
 /* Where a URL leads. Fails with http.url. libcurl must be loaded. */
 int dr__http_place_of(dr_http_place *place, const char *url, dr_err *err);
 
-/* dr_opspec.check: hides its keys, and refuses a `url` that is none (http.url). One with a piece that a dry run
- * assumed, an empty host or words in brackets, passes. The second: the same of a text. */
+/* dr_opspec.check: hides its keys, and refuses a `url` that is none (http.url). One with a piece
+ * that a dry run assumed, an empty host or words in brackets, passes. The second: the same of a
+ * text. */
 int dr__http_check_url(const dr_op *op, dr_err *err);
 int dr__http_check_address(const char *url, dr_err *err);
 

@@ -39,8 +39,8 @@ json_t *dr__backup_manifest_read(const char *text, size_t length, dr_err *err);
 /* Puts the seal on and prints it; malloc'd, NULL when memory is short. */
 char *dr__backup_manifest_print(json_t *manifest);
 
-/* Says that the backup was verified: how is "read" or "restore"; the better one stays, and a refuted
- * one is only redeemed by a restore. False when memory is short. */
+/* Says that the backup was verified: how is "read" or "restore"; the better one stays, and a
+ * refuted one is only redeemed by a restore. False when memory is short. */
 bool dr__backup_manifest_verified(json_t *manifest, const char *at, const char *how);
 
 /* Says that a restore found the backup bad, and why: it is not verified any more. False when memory

@@ -124,7 +124,7 @@ end_upload() {
   started=
 }
 upload() {
-  begin_upload
+  begin_upload "$@"
   end_upload
 }
 says() { grep -q -- "$1" "$work/out" || fail "not said: $1"; }
