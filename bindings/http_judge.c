@@ -47,27 +47,38 @@ static int by_size(const void *a, const void *b) {
   return one < other ? -1 : one > other;
 }
 
+const int dr__judge_percentiles[DR_JUDGE_PERCENTILES] = {50, 95, 99};
+
+/* `latencies` are sorted. */
+static bool percentile_fits(const dr_judge *judge, int which, const uint64_t *latencies,
+                            size_t count, char *why, size_t size) {
+  size_t percent = (size_t)dr__judge_percentiles[which];
+  double most = judge->limits.max_latency_s[which];
+  uint64_t limit = (uint64_t)(most * 1e6);
+  uint64_t took = latencies[(count * percent + 99) / 100 - 1]; /* the nearest rank */
+  size_t slow = 0;
+  while (slow < count && latencies[count - 1 - slow] > limit) slow++;
+  if (most <= 0 || slow < judge->limits.min_bad || took <= limit) return true;
+  snprintf(why, size, "%zu %% of the last %zu answers took up to %.3g s (at most %.3g s)", percent,
+           count, (double)took / 1e6, most);
+  return false;
+}
+
 static bool latencies_fit(const dr_judge *judge, char *why, size_t size) {
   uint64_t latencies[DR_JUDGE_SAMPLES];
   size_t count = 0;
-  size_t slow = 0;
-  uint64_t limit = (uint64_t)(judge->limits.max_p95_s * 1e6);
-  for (size_t i = 0; i < judge->count; i++) {
+  bool judged = false, fit = true;
+  for (int i = 0; i < DR_JUDGE_PERCENTILES; i++)
+    judged = judged || judge->limits.max_latency_s[i] > 0;
+  for (size_t i = 0; judged && i < judge->count; i++) {
     const dr_judged *sample = sample_at(judge, i);
-    if (!sample->answered) continue;
-    latencies[count++] = sample->latency_us;
-    slow += sample->latency_us > limit ? 1 : 0;
+    if (sample->answered) latencies[count++] = sample->latency_us;
   }
-  if (judge->limits.max_p95_s <= 0 || count < judge->limits.min_samples ||
-      slow < judge->limits.min_bad) {
-    return true;
-  }
+  if (count == 0 || count < judge->limits.min_samples) return true;
   qsort(latencies, count, sizeof latencies[0], by_size);
-  uint64_t p95 = latencies[(count * 95 + 99) / 100 - 1]; /* the nearest rank */
-  if (p95 <= limit) return true;
-  snprintf(why, size, "95 %% of the last %zu answers took up to %.3g s (at most %.3g s)", count,
-           (double)p95 / 1e6, judge->limits.max_p95_s);
-  return false;
+  for (int i = 0; fit && i < DR_JUDGE_PERCENTILES; i++)
+    fit = percentile_fits(judge, i, latencies, count, why, size);
+  return fit;
 }
 
 bool dr__judge_window(dr_judge *judge, uint64_t now_us, char *why, size_t size) {

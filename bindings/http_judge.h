@@ -2,10 +2,10 @@
  * no Lua, any thread. Used by http.watch (http_watch_op.c).
  *
  * The rule: the last `window` is judged, once it holds `min_samples` answers. It is bad when a
- * share of more than `max_error_rate` were bad and at least `min_bad` of them; or when their 95th
- * percentile is above `max_p95` and at least `min_bad` were slower. So neither one bad answer nor a
- * burst of few decides, however small the window. At the end the whole is judged: by the same rule,
- * and it is bad too when there were answers and none of them was good.
+ * share of more than `max_error_rate` were bad and at least `min_bad` of them; or when a percentile
+ * of their latencies is above its limit and at least `min_bad` were slower. So neither one bad
+ * answer nor a burst of few decides, however small the window. At the end the whole is judged: by
+ * the same rule, and it is bad too when there were answers and none of them was good.
  */
 #ifndef DR_HTTP_JUDGE_H
 #define DR_HTTP_JUDGE_H
@@ -14,10 +14,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { DR_JUDGE_PERCENTILES = 3 };
+extern const int dr__judge_percentiles[DR_JUDGE_PERCENTILES]; /* 50, 95, 99 */
+
 typedef struct dr_judge_limits {
   double window_s;
-  double max_error_rate; /* 0…1; negative: not judged */
-  double max_p95_s;      /* 0: not judged */
+  double max_error_rate;                      /* 0…1; negative: not judged */
+  double max_latency_s[DR_JUDGE_PERCENTILES]; /* 0: not judged */
   unsigned min_samples;
   unsigned min_bad;
 } dr_judge_limits;

@@ -301,7 +301,8 @@ static dr_judge_limits limits_of(const dr_op *op) {
   dr_judge_limits limits = {
       .window_s = dr__arg_number(op, "window", WINDOW),
       .max_error_rate = dr__arg_number(op, "max_error_rate", 0.01),
-      .max_p95_s = dr__arg_number(op, "max_p95", 0),
+      .max_latency_s = {dr__arg_number(op, "max_p50", 0), dr__arg_number(op, "max_p95", 0),
+                        dr__arg_number(op, "max_p99", 0)},
       .min_samples = (unsigned)dr__arg_integer(op, "min_samples", MIN_SAMPLES),
       .min_bad = (unsigned)dr__arg_integer(op, "min_bad", MIN_BAD),
   };
@@ -385,7 +386,9 @@ char *dr__http_watch_preview(const dr_op *op) {
   }
   dr__text_printf(&text, "; expect %s; at most %g %% bad", expected ? expected : "",
                   limits.max_error_rate * 100);
-  if (limits.max_p95_s > 0) dr__text_printf(&text, ", p95 %g s", limits.max_p95_s);
+  for (i = 0; i < DR_JUDGE_PERCENTILES; i++)
+    if (limits.max_latency_s[i] > 0)
+      dr__text_printf(&text, ", p%d %g s", dr__judge_percentiles[i], limits.max_latency_s[i]);
   dr__text_printf(&text, " in %g s", limits.window_s);
   if (dr__arg_boolean(op, "insecure", false)) dr__text_puts(&text, ", taking ANY certificate");
   if (also) dr__text_printf(&text, "; %s", also);
@@ -405,7 +408,9 @@ const dr_arg dr__http_watch_args[] = {DR_HTTP_ARGS,
                                       {"during", DR_ARG_DURATION, 0},
                                       {"window", DR_ARG_DURATION, 0},
                                       {"max_error_rate", DR_ARG_NUMBER, 0},
+                                      {"max_p50", DR_ARG_DURATION, 0},
                                       {"max_p95", DR_ARG_DURATION, 0},
+                                      {"max_p99", DR_ARG_DURATION, 0},
                                       {"min_samples", DR_ARG_INTEGER, 0},
                                       {"min_bad", DR_ARG_INTEGER, 0},
                                       {"watched", DR_ARG_STRING, 0},

@@ -266,7 +266,9 @@ function Probe:stop() end
 ---@field during? number|string default 10m
 ---@field window? number|string how far back is judged; default 60, and at least as long as min_samples take
 ---@field max_error_rate? number share of bad answers, 0 to 1; default 0.01
----@field max_p95? number|string seconds that 95 % of the answers may take; default: not judged
+---@field max_p50? number|string seconds that half of the answers may take; default: not judged
+---@field max_p95? number|string the same of 95 %
+---@field max_p99? number|string the same of 99 %
 ---@field min_samples? integer nothing is judged before so many answers; default 20
 ---@field min_bad? integer and not before so many of them were bad, or slow; default 5
 ---@field stack? deployrun.Stack its containers are watched too
@@ -290,7 +292,7 @@ function Probe:stop() end
 
 ---Watches a service for some minutes after a deploy, and fails, so that the run is undone, when it is worse than the thresholds
 ---say. The last `window` is judged, once it holds min_samples answers: it is bad when more than max_error_rate of them were bad
----and at least min_bad were; or when their 95th percentile is above max_p95 and at least min_bad were slower. At the end the
+---and at least min_bad were; or when a percentile is above its limit and at least min_bad were slower. At the end the
 ---whole is judged the same way; there, no good answer at all is bad too. Containers fail it when they restart, exit, are gone
 ---or unhealthy; memory and what `also` measures when they are over the limit three looks in a row. All is looked at once more
 ---when the last answer has come.

@@ -92,7 +92,7 @@ refused() {
 
 rm -f wrong/docker-compose.yml
 refused compose.file "is the folder right"
-refused compose.file "there is no compose file docker-compose.yml in .*/wrong"
+refused compose.file "there is no compose file in .*wrong"
 printf 'services:\n  api:\n    image: x\n   worker: y\n' >wrong/docker-compose.yml
 refused compose.invalid "the compose file .*docker-compose.yml, line 4 is wrong"
 printf 'version: "2.4"\nservices:\n  api:\n    imag: x\n' >wrong/docker-compose.yml

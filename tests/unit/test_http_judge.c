@@ -27,8 +27,11 @@ static bench *bench_new(dr_judge_limits limits) {
 }
 
 static dr_judge_limits usual(void) {
-  return (dr_judge_limits){
-      .window_s = 60, .max_error_rate = 0.01, .max_p95_s = 1, .min_samples = 20, .min_bad = 5};
+  return (dr_judge_limits){.window_s = 60,
+                           .max_error_rate = 0.01,
+                           .max_latency_s = {0, 1, 0},
+                           .min_samples = 20,
+                           .min_bad = 5};
 }
 
 /* `count` samples, one a second, judged one by one. */
@@ -123,6 +126,27 @@ static void slow_answers_decide_by_the_95th_percentile(void **state) {
   free(b);
 }
 
+static void expect_percentile(int which, unsigned slow, const char *why) {
+  dr_judge_limits limits = usual();
+  limits.window_s = 600;
+  limits.max_latency_s[1] = 0;
+  limits.max_latency_s[which] = 1;
+  bench *b = bench_new(limits);
+  feed(b, 50, true, 0.1);
+  feed(b, slow - 1, true, 3);
+  assert_false(b->bad);
+  feed(b, 1, true, 3);
+  assert_true(b->bad);
+  assert_string_equal(b->why, why);
+  free(b);
+}
+
+static void half_or_99_of_100_decide_where_they_are_limited(void **state) {
+  (void)state;
+  expect_percentile(0, 51, "50 % of the last 101 answers took up to 3 s (at most 1 s)");
+  expect_percentile(2, 5, "99 % of the last 55 answers took up to 3 s (at most 1 s)");
+}
+
 static void more_samples_than_are_kept_leave_the_newest(void **state) {
   (void)state;
   dr_judge_limits limits = usual();
@@ -156,6 +180,7 @@ int main(void) {
       cmocka_unit_test(what_left_the_window_is_forgotten),
       cmocka_unit_test(a_rate_that_is_allowed_is_allowed),
       cmocka_unit_test(slow_answers_decide_by_the_95th_percentile),
+      cmocka_unit_test(half_or_99_of_100_decide_where_they_are_limited),
       cmocka_unit_test(more_samples_than_are_kept_leave_the_newest),
       cmocka_unit_test(no_samples_are_no_verdict),
   };
