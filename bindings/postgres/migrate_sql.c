@@ -168,45 +168,50 @@ static void put_limits(writer *w, const char *word, const dr_migrate_settings *s
   put(w, -1, sql);
 }
 
-static size_t count_blocking(const dr_migration_step *step, const bool *blocking) {
+static size_t count_waits(const dr_migration_step *step, const size_t *waits) {
   size_t count = 0;
-  for (size_t i = 0; blocking && i < step->count; i++) count += blocking[step->first + i];
+  for (size_t i = 0; waits && i < step->count; i++) count += waits[step->first + i];
   return count;
 }
 
 /* A file that sets the limit itself has the say. */
 static bool shares_wait(const dr_migration_file *file, const dr_migration_step *step,
-                        const bool *blocking) {
-  return count_blocking(step, blocking) > 1 && !strcasestr(file->script.text, "lock_timeout");
+                        const size_t *waits) {
+  return count_waits(step, waits) > 1 && !strcasestr(file->script.text, "lock_timeout");
 }
 
-static void put_share(writer *w, bool first, const dr_migrate_settings *settings) {
+/* What is left of the wait, in equal parts for the tables of one statement: the server counts anew
+ * for each of them. */
+static void put_share(writer *w, bool first, size_t tables, const dr_migrate_settings *settings) {
   char sql[256];
-  if (first)
+  if (first) {
+    put(w, -1,
+        "SELECT set_config('deployrun.began', extract(epoch FROM clock_timestamp())::text, true)");
+    if (tables == 1) return;
+    snprintf(sql, sizeof sql, "SET LOCAL lock_timeout = %" PRId64,
+             settings->lock_ms / (int64_t)tables);
+  } else {
     snprintf(sql, sizeof sql,
-             "SELECT set_config('deployrun.began', extract(epoch FROM clock_timestamp())::text,"
-             " true)");
-  else
-    snprintf(sql, sizeof sql,
-             "SELECT set_config('lock_timeout', greatest(50, %" PRId64
+             "SELECT set_config('lock_timeout', (greatest(50, %" PRId64
              " - 1000 * (extract(epoch FROM clock_timestamp())"
-             " - current_setting('deployrun.began')::numeric))::int::text, true)",
-             settings->lock_ms);
+             " - current_setting('deployrun.began')::numeric)) / %zu)::int::text, true)",
+             settings->lock_ms, tables);
+  }
   put(w, -1, sql);
 }
 
 /* The statements as they stand in the file, line by line, so that the server's positions are those
  * of the file. */
 static void put_statements(writer *w, const dr_migration_file *file, const dr_migration_step *step,
-                           const dr_migrate_settings *settings, const bool *blocking) {
-  bool share = shares_wait(file, step, blocking), first = true;
+                           const dr_migrate_settings *settings, const size_t *waits) {
+  bool share = shares_wait(file, step, waits), first = true;
   const dr_sql_script *script = &file->script;
   size_t from = script->statements[step->first].offset;
   for (size_t i = step->first; i < step->first + step->count; i++) {
     const dr_sql_statement *statement = &script->statements[i];
     fwrite(script->text + from, 1, statement->offset - from, w->out);
-    if (share && blocking[i]) {
-      put_share(w, first, settings);
+    if (share && waits[i] > 0) {
+      put_share(w, first, waits[i], settings);
       first = false;
     }
     fwrite(script->text + statement->offset, 1, statement->length, w->out);
@@ -227,8 +232,7 @@ static void put_own(writer *w, const char *sql) {
 /* The session is cleared in a transaction of its own: in that of the file it would count as a query
  * before SET TRANSACTION. */
 static void put_step(writer *w, const dr_migration_file *file, const dr_migration_step *step,
-                     const dr_migrate_settings *settings, const bool *blocking,
-                     const char *record) {
+                     const dr_migrate_settings *settings, const size_t *waits, const char *record) {
   put_own(w, "BEGIN;" DR_MIGRATE_NEW_SESSION ";COMMIT");
   put(w, -1, file->begin[0] ? file->begin : "BEGIN");
   put_limits(w, "LOCAL", settings);
@@ -236,7 +240,7 @@ static void put_step(writer *w, const dr_migration_file *file, const dr_migratio
     fputc('\n', w->out);
     w->message->line--;
   }
-  put_statements(w, file, step, settings, blocking);
+  put_statements(w, file, step, settings, waits);
   fputc('\n', w->out);
   put_own(w, DR_MIGRATE_OWN_ROLE);
   put(w, -1, record);
@@ -247,7 +251,7 @@ enum { OWN_STATEMENTS = 24 };
 
 int dr__migrate_together(dr_migrate_message *out, const dr_migration_file *file,
                          const dr_migration_step *step, const dr_migrate_settings *settings,
-                         const bool *blocking, const char *record) {
+                         const size_t *waits, const char *record) {
   size_t size = 0;
   memset(out, 0, sizeof *out);
   out->line = file->script.statements[step->first].line;
@@ -255,7 +259,7 @@ int dr__migrate_together(dr_migrate_message *out, const dr_migration_file *file,
   writer w = {.message = out};
   if (out->owner) w.out = open_memstream(&out->sql, &size);
   if (!w.out) return DR_FAILED;
-  put_step(&w, file, step, settings, blocking, record);
+  put_step(&w, file, step, settings, waits, record);
   bool bad = ferror(w.out) != 0;
   if (fclose(w.out) != 0 || bad) {
     free(out->sql);

@@ -55,13 +55,13 @@ typedef struct dr_migrate_message {
 
 void dr__migrate_message_free(dr_migrate_message *message);
 
-/* A step DR_STEP_TOGETHER, from BEGIN to COMMIT, with its record (borrowed text). `blocking` has a
- * true for each statement of the file that others have to wait for; NULL: none. When there are
- * several, they have one wait for locks together: what the first has taken is held while the others
- * wait. NULL sql: out of memory. */
+/* A step DR_STEP_TOGETHER, from BEGIN to COMMIT, with its record (borrowed text). `waits` has for
+ * each statement of the file that others have to wait for how many tables it locks, and 0 for what
+ * nobody waits for; NULL: none. When there are several, they have one wait for locks together: what
+ * the first has taken is held while the others wait. NULL sql: out of memory. */
 int dr__migrate_together(dr_migrate_message *out, const dr_migration_file *file,
                          const dr_migration_step *step, const dr_migrate_settings *settings,
-                         const bool *blocking, const char *record);
+                         const size_t *waits, const char *record);
 
 /* What is to be sent before a statement that is run alone: its settings and its record. malloc'd.
  */

@@ -36,13 +36,16 @@ static void on_done(dr_pg_steps *steps, const dr_pg_answer *answer, dr_err *err)
     dr__migrate_step_done(steps);
 }
 
-/* Which statements of the file block others; malloc'd, NULL when memory is short. */
-static bool *blocking_of(const dr_migrate *self) {
+/* How many tables each statement of the file waits for while others wait behind it; malloc'd, NULL
+ * when memory is short. */
+static size_t *waits_of(const dr_migrate *self) {
   const dr_migration_step *step = step_of(self);
-  bool *blocking = calloc(self->file->script.count, sizeof *blocking);
-  for (size_t i = step->first; blocking && i < step->first + step->count; i++)
-    blocking[i] = dr__migrate_blocks(self, i);
-  return blocking;
+  size_t *waits = calloc(self->file->script.count, sizeof *waits);
+  for (size_t i = step->first; waits && i < step->first + step->count; i++) {
+    size_t tables = json_array_size(json_object_get(dr__migrate_judged(self, i), "on"));
+    if (dr__migrate_blocks(self, i)) waits[i] = tables > 1 ? tables : 1;
+  }
+  return waits;
 }
 
 static int compose(dr_migrate *self, dr_err *err) {
@@ -52,11 +55,11 @@ static int compose(dr_migrate *self, dr_err *err) {
       .statement_ms = (int64_t)(dr__arg_number(self->op, "statement_timeout", 0) * 1000)};
   char *record = dr__migrate_mark_text(self, step->first + step->count, -1, -1, err);
   if (!record) return DR_FAILED;
-  bool *blocking = blocking_of(self);
+  size_t *waits = waits_of(self);
   int status =
-      blocking ? dr__migrate_together(&self->message, self->file, step, &settings, blocking, record)
-               : DR_FAILED;
-  free(blocking);
+      waits ? dr__migrate_together(&self->message, self->file, step, &settings, waits, record)
+            : DR_FAILED;
+  free(waits);
   free(record);
   return status == DR_OK ? DR_OK : dr__err_nomem(err);
 }

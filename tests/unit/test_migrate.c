@@ -303,18 +303,18 @@ static void a_step_is_one_message_with_its_record(void **state) {
   dr_migration_file file =
       load("-- a\nALTER TABLE t ADD a int; -- b\nALTER TABLE u ADD b int;", &err);
   const dr_migrate_settings settings = {.lock_ms = 2000};
-  const bool blocking[] = {true, true};
+  const size_t waits[] = {1, 1};
   dr_migrate_message message;
   (void)state;
-  assert_int_equal(dr__migrate_together(&message, &file, &file.steps[0], &settings, blocking, "R"),
+  assert_int_equal(dr__migrate_together(&message, &file, &file.steps[0], &settings, waits, "R"),
                    DR_OK);
   assert_string_equal(
       message.sql,
       "BEGIN;" DR_MIGRATE_NEW_SESSION ";COMMIT;BEGIN;SET LOCAL lock_timeout = 2000;\n"
       "SELECT set_config('deployrun.began', extract(epoch FROM clock_timestamp())::text, true);"
       "ALTER TABLE t ADD a int;; -- b\n"
-      "SELECT set_config('lock_timeout', greatest(50, 2000 - 1000 * (extract(epoch FROM "
-      "clock_timestamp()) - current_setting('deployrun.began')::numeric))::int::text, true);"
+      "SELECT set_config('lock_timeout', (greatest(50, 2000 - 1000 * (extract(epoch FROM "
+      "clock_timestamp()) - current_setting('deployrun.began')::numeric)) / 1)::int::text, true);"
       "ALTER TABLE u ADD b int;\n" DR_MIGRATE_OWN_ROLE ";R;COMMIT;");
   assert_int_equal(message.line, 1);
   assert_int_equal(message.owners, 20);
@@ -322,6 +322,20 @@ static void a_step_is_one_message_with_its_record(void **state) {
   assert_int_equal(message.owner[13], 0);
   assert_int_equal(message.owner[15], 1);
   assert_int_equal(message.owner[19], 2);
+  dr__migrate_message_free(&message);
+  dr__migration_free(&file);
+}
+
+static void tables_of_one_statement_share_its_wait(void **state) {
+  dr_err err = DR_ERR_INIT;
+  dr_migration_file file = load("ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES u;", &err);
+  const dr_migrate_settings settings = {.lock_ms = 2000};
+  const size_t waits[] = {2};
+  dr_migrate_message message;
+  (void)state;
+  assert_int_equal(dr__migrate_together(&message, &file, &file.steps[0], &settings, waits, "R"),
+                   DR_OK);
+  assert_non_null(strstr(message.sql, "true);SET LOCAL lock_timeout = 1000;ALTER TABLE t"));
   dr__migrate_message_free(&message);
   dr__migration_free(&file);
 }
@@ -409,6 +423,7 @@ int main(void) {
       cmocka_unit_test(what_a_file_must_not_hold_is_named_with_its_line),
       cmocka_unit_test(the_isolation_that_a_file_begins_with_is_kept),
       cmocka_unit_test(a_step_is_one_message_with_its_record),
+      cmocka_unit_test(tables_of_one_statement_share_its_wait),
       cmocka_unit_test(a_text_is_quoted_whatever_the_settings),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
