@@ -7,7 +7,7 @@
 #include "backup_files.h"
 #include "backup_manifest.h"
 #include "core/err.h"
-#include "fs.h"
+#include "fs/fs.h"
 #include "work.h"
 
 #include <stdio.h>

@@ -5,8 +5,8 @@
 
 #include "backup_manifest.h"
 #include "core/err.h"
-#include "fs.h"
-#include "local_place.h"
+#include "fs/fs.h"
+#include "transfer/local_place.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -15,7 +15,7 @@
 #include "core/err.h"
 #include "sha256.h"
 #include "text.h"
-#include "transfer.h"
+#include "transfer/transfer.h"
 
 #include <fcntl.h>
 #include <stdio.h>

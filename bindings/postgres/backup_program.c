@@ -3,10 +3,10 @@
  */
 #include "backup_program.h"
 
-#include "capture.h"
 #include "core/err.h"
 #include "ops/binding.h"
-#include "sudo.h"
+#include "target/capture.h"
+#include "target/sudo.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
 #ifndef DR_POSTGRES_BACKUP_PROGRAM_H
 #define DR_POSTGRES_BACKUP_PROGRAM_H
 
-#include "target.h"
+#include "target/target.h"
 
 typedef struct dr_backup_program dr_backup_program;
 

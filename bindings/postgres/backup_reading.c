@@ -6,8 +6,8 @@
 #include "backup_files.h"
 #include "backup_manifest.h"
 #include "core/err.h"
-#include "fs.h"
-#include "transfer.h"
+#include "fs/fs.h"
+#include "transfer/transfer.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,9 +5,9 @@
  */
 #include "backup_stream.h"
 
-#include "child_io.h"
 #include "core/err.h"
 #include "sha256.h"
+#include "target/child_io.h"
 #include "zstd_library.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
  */
 #include "ops.h"
 
-#include "../docker.h"
+#include "docker/docker.h"
 
 #include "core/err.h"
 

@@ -6,7 +6,7 @@
 
 #include "address.h"
 
-#include "../tunnels.h"
+#include "target/tunnels.h"
 
 #include "core/err.h"
 #include "core/runtime.h"

@@ -4,7 +4,7 @@
  */
 #include "migrate.h"
 
-#include "fs.h"
+#include "fs/fs.h"
 #include "migrate_preview.h"
 #include "migrate_review.h"
 #include "migrate_sql.h"

@@ -12,7 +12,7 @@
 #ifndef DR_SSH_H
 #define DR_SSH_H
 
-#include "../target.h"
+#include "target/target.h"
 
 typedef struct dr_ssh_pool dr_ssh_pool;
 

@@ -1,9 +1,9 @@
 /* ops/binding.h - how a binding is made known: its ops, its Lua part and its C functions.
  *
- * Each file in bindings/ ends with its op table and one dr_binding; bindings/init.c lists them. The
- * ops are callable through dr.op("name"). A binding's Lua part (bindings/NAME.lua, embedded) is run
- * once in each Lua state, when the first of the names that it gives is asked for (core/parts.c),
- * with the private table `dr` as its argument:
+ * Each binding ends with its op table and one dr_binding; bindings/init.c lists them. The
+ * ops are callable through dr.op("name"). A binding's Lua part (NAME.lua in its folder, embedded)
+ * is run once in each Lua state, when the first of the names that it gives is asked for
+ * (core/parts.c), with the private table `dr` as its argument:
  *
  * - dr.op(name): function(target, args) that calls an op through the gate; args is a table of named
  *   arguments checked against the op's dr_arg table; returns its result
@@ -31,7 +31,7 @@
 #include <lua.h>
 
 typedef struct dr_lua_source {
-  const char *name;          /* "bindings/compose.lua" */
+  const char *name;          /* "bindings/compose/compose.lua" */
   const unsigned char *text; /* as embedded by CMake */
   size_t size;
   const unsigned char *code; /* what the Lua of the build made of it, or NULL */

@@ -1,7 +1,7 @@
 /* Commands: whatever the words, a POSIX shell that reads the quoted line finds the same words, and
  * a secret is never among what a process list shows. The input is the words, with zero bytes
  * between them. */
-#include "target.h"
+#include "target/target.h"
 
 #include "core/err.h"
 

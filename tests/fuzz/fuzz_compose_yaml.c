@@ -1,5 +1,5 @@
 /* YAML: any text is read or refused, within bounds, and what was read can be written as JSON. */
-#include "compose_yaml.h"
+#include "compose/compose_yaml.h"
 
 #include <stdint.h>
 #include <stdlib.h>

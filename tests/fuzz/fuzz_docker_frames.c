@@ -1,7 +1,7 @@
 /* The stream of a container's output, cut into pieces by its own first bytes: no byte is lost but
  * headers, none is made up, and a stream is 1 or 2.
  */
-#include "docker_frames.h"
+#include "docker/docker_frames.h"
 
 #include <stdlib.h>
 

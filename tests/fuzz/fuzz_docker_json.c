@@ -1,6 +1,6 @@
 /* Answers of a Docker Engine: any JSON is read, and what comes out can be written. */
-#include "docker_engine.h"
-#include "docker_json.h"
+#include "docker/docker_engine.h"
+#include "docker/docker_json.h"
 
 #include <stdint.h>
 #include <stdlib.h>

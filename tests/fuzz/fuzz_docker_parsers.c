@@ -1,12 +1,12 @@
 /* What a registry, an engine, a swarm or a recipe may give the docker binding to read: nothing of
  * it crashes, and what comes out can be written. The first byte chooses the reader. */
-#include "compose_error.h"
-#include "docker_json.h"
-#include "docker_progress.h"
-#include "docker_prune.h"
-#include "docker_registry.h"
-#include "docker_spec.h"
-#include "swarm_state.h"
+#include "compose/compose_error.h"
+#include "docker/docker_json.h"
+#include "docker/docker_progress.h"
+#include "docker/docker_prune.h"
+#include "docker/docker_registry.h"
+#include "docker/docker_spec.h"
+#include "swarm/swarm_state.h"
 
 #include <stdint.h>
 #include <stdlib.h>

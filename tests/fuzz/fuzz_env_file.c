@@ -1,7 +1,7 @@
 /* Any text as an env file in each dialect: reading ends, its values are text, and what is written
  * of them is read as the same.
  */
-#include "env_file.h"
+#include "env/env_file.h"
 
 #include "core/err.h"
 

@@ -1,7 +1,7 @@
 /* What git and our scripts write: any bytes are read or refused, and what is read can be used. */
-#include "git_failure.h"
-#include "git_pairs.h"
-#include "git_status.h"
+#include "git/git_failure.h"
+#include "git/git_pairs.h"
+#include "git/git_status.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* An answer of a server against an expectation, both out of the input: the comparison ends, its
  * reason and the description for a person are valid text.
  */
-#include "http_expect.h"
+#include "http/http_expect.h"
 
 #include <stdint.h>
 #include <stdlib.h>

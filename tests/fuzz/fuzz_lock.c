@@ -1,6 +1,6 @@
 /* What a lock's holder wrote of itself: any text is taken or not, and what is taken has no control
  * bytes. */
-#include "lock.h"
+#include "lock/lock.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* The listing of a folder of a target, what a sync has left there, and the answer of an upload's
  * probe: whatever they say, nothing leads outside of the folder, and what was read is in order.
  */
-#include "sync_install.h"
-#include "sync_left.h"
-#include "transfer.h"
+#include "transfer/sync_install.h"
+#include "transfer/sync_left.h"
+#include "transfer/transfer.h"
 
 #include <stdint.h>
 #include <stdlib.h>

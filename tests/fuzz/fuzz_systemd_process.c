@@ -1,8 +1,8 @@
 /* What systemctl and /proc say, out of the input: any text is read, no field overflows, and what
  * comes out can be written.
  */
-#include "process_list.h"
-#include "systemd_show.h"
+#include "process/process_list.h"
+#include "systemd/systemd_show.h"
 
 #include <stdint.h>
 #include <stdlib.h>

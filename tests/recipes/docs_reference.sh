@@ -9,7 +9,7 @@
 set -eu
 work=$(pwd)
 cd "${DEPLOYRUN_SOURCE_DIR:?}"
-lua="bindings/*.lua runtime/lua/prelude.lua"
+lua="$(find bindings -name '*.lua' -not -path 'bindings/meta/*') runtime/lua/prelude.lua"
 meta="bindings/meta/*.lua"
 missing=0
 miss() {
@@ -70,9 +70,9 @@ pattern=$(printf '%s' "$families" | tr ' ' '|')
 ops=$({
   grep -rohE '\.name = "[a-z]+\.[a-z_]+"' --include='*.c' bindings | sed 's/.*= //'
   grep -rohE 'dr\.op\("[a-z]+\.[a-z_]+"' --include='*.lua' bindings runtime | sed 's/.*(//'
-  grep -ohE 'ACTION\("[a-z_]+"' bindings/compose.c | sed 's/.*("/"compose./'
-  grep -ohE 'ACTION\("[a-z_]+"' bindings/swarm.c | sed 's/.*("/"swarm./'
-  grep -ohE '(ASK|ACT)\("[a-z_]+"' bindings/docker_objects.c | sed 's/.*("/"docker./'
+  grep -ohE 'ACTION\("[a-z_]+"' bindings/compose/compose.c | sed 's/.*("/"compose./'
+  grep -ohE 'ACTION\("[a-z_]+"' bindings/swarm/swarm.c | sed 's/.*("/"swarm./'
+  grep -ohE '(ASK|ACT)\("[a-z_]+"' bindings/docker/docker_objects.c | sed 's/.*("/"docker./'
 } | sort -u)
 codes=$(grep -rohE "\"($pattern)\.[a-z_]+\"" --include='*.c' --include='*.lua' bindings runtime/core runtime/ops runtime/lua \
   runtime/cli | grep -vE '\.(h|sock|lua)"|"docker\.(engines|tunnels|io)"|"http\.probes"|"json\.array"|"postgres\.null"' | sort -u |

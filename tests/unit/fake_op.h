@@ -5,7 +5,7 @@
 #ifndef FAKE_OP_H
 #define FAKE_OP_H
 
-#include "target.h"
+#include "target/target.h"
 
 #include "core/err.h"
 #include "text.h"

@@ -4,7 +4,7 @@
  * Quoting and the secrets' way through standard input are not compared with expected text but run
  * by the machine's /bin/sh: what counts is what arrives. */
 #include "core/err.h"
-#include "target.h"
+#include "target/target.h"
 #include "text.h"
 
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* YAML as docker-compose 1 prints it, and YAML made to hurt. */
-#include "compose_yaml.h"
+#include "compose/compose_yaml.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

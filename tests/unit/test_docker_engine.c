@@ -1,8 +1,8 @@
 /* Calls to an engine, and waiting for a container: against a made-up engine that plays every part a
  * real one can. */
-#include "docker_engine.h"
-#include "docker_logs.h"
-#include "docker_wait.h"
+#include "docker/docker_engine.h"
+#include "docker/docker_logs.h"
+#include "docker/docker_wait.h"
 
 #include "test_http_server.h"
 

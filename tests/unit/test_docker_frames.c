@@ -1,5 +1,5 @@
 /* Taking the Engine's output stream apart, however it is cut into pieces. */
-#include "docker_frames.h"
+#include "docker/docker_frames.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* Reading the Engine's JSON and its refusals: what is there, and what is missing or of the wrong
  * type. */
-#include "docker_engine.h"
-#include "docker_json.h"
+#include "docker/docker_engine.h"
+#include "docker/docker_json.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,13 +1,13 @@
 /* The docker binding's pure parts: progress of a pull, names of images, refusals of a registry, the
  * notations of `docker run`, which images may go, what a container uses, a swarm's services, and
  * what compose writes when its file is wrong. */
-#include "compose_error.h"
-#include "docker_json.h"
-#include "docker_progress.h"
-#include "docker_prune.h"
-#include "docker_registry.h"
-#include "docker_spec.h"
-#include "swarm_state.h"
+#include "compose/compose_error.h"
+#include "docker/docker_json.h"
+#include "docker/docker_progress.h"
+#include "docker/docker_prune.h"
+#include "docker/docker_registry.h"
+#include "docker/docker_spec.h"
+#include "swarm/swarm_state.h"
 
 #include "core/err.h"
 

@@ -1,6 +1,6 @@
 /* test_durable.c - what is downloaded is on the disk before it takes the place of the old. */
-#include "local_folder.h"
-#include "local_place.h"
+#include "transfer/local_folder.h"
+#include "transfer/local_place.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* test_env_file.c - env files in the dialects of compose, systemd and docker run. */
-#include "env_file.h"
+#include "env/env_file.h"
 
 #include "core/err.h"
 

@@ -1,8 +1,8 @@
 /* test_exec_op.c - an op that is one command: its result, its errors, its bounds, its secrets. */
 #include "fake_op.h"
 
-#include "capture.h"
-#include "sudo.h"
+#include "target/capture.h"
+#include "target/sudo.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* test_fs.c - hashes and path patterns. */
-#include "fs_glob.h"
+#include "fs/fs_glob.h"
 #include "remove_folder.h"
 #include "sha256.h"
 

@@ -1,6 +1,6 @@
 /* test_git_failure.c - what git says, by name; and the facts that make a message whole. */
-#include "git_failure.h"
-#include "git_pairs.h"
+#include "git/git_failure.h"
+#include "git/git_pairs.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

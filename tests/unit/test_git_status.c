@@ -1,5 +1,5 @@
 /* test_git_status.c - git's machine-readable status, well-formed and broken. */
-#include "git_status.h"
+#include "git/git_status.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* The HTTP client against a server with every fault: each request ends within its bound with its
  * own code. */
-#include "http_client.h"
+#include "http/http_client.h"
 
 #include "test_http_server.h"
 

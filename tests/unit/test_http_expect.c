@@ -1,5 +1,5 @@
 /* What counts as the expected answer, and what is said of one that is not. */
-#include "http_expect.h"
+#include "http/http_expect.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

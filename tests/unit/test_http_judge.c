@@ -1,5 +1,5 @@
 /* test_http_judge.c - the rule by which http.watch decides: what a window of samples means. */
-#include "http_judge.h"
+#include "http/http_judge.h"
 
 #include <math.h>
 #include <setjmp.h>

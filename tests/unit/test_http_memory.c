@@ -5,10 +5,10 @@
  * fails: version 7.88 divides by zero when one of its hash tables cannot be made. Under a
  * sanitizer, which has an allocator of its own, the sweep is left out.
  */
-#include "docker_engine.h"
-#include "http_args.h"
-#include "http_probe.h"
-#include "http_wait.h"
+#include "docker/docker_engine.h"
+#include "http/http_args.h"
+#include "http/http_probe.h"
+#include "http/http_wait.h"
 
 #include "test_http_server.h"
 

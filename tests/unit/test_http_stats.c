@@ -1,5 +1,5 @@
 /* The arithmetic of the probe: silences, percentiles, versions. */
-#include "http_stats.h"
+#include "http/http_stats.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* Waiting for an answer, and probing in the background: bounds, promptness, what the last answer
  * was. */
-#include "http_probe.h"
-#include "http_wait.h"
+#include "http/http_probe.h"
+#include "http/http_wait.h"
 
 #include "test_http_server.h"
 

@@ -1,5 +1,5 @@
 /* test_lock.c - who holds a lock, as it is written and read, and what a lock may be called. */
-#include "lock.h"
+#include "lock/lock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* test_process_list.c - processes as the script in /proc writes them, and signals in masks. The
  * script itself is run against this machine, by the shells there are. */
-#include "process_list.h"
+#include "process/process_list.h"
 
 #include <setjmp.h>
 #include <signal.h>

@@ -136,8 +136,8 @@ static void what_may_have_been_there_is_not_exempt(void **state) {
       "CREATE TEMP TABLE t (a int); DISCARD TEMP; DROP TABLE t",
       "CREATE TEMP TABLE t (a int); VACUUM u; DROP TABLE t",
       "CREATE TEMP TABLE t (a int); ALTER TABLE t RENAME TO u; DROP TABLE t",
-      "ALTER TABLE t ADD a int, DROP COLUMN a; ALTER TABLE t RENAME b TO a;"
-      "ALTER TABLE t DROP COLUMN a"};
+      ("ALTER TABLE t ADD a int, DROP COLUMN a; ALTER TABLE t RENAME b TO a;"
+       "ALTER TABLE t DROP COLUMN a")};
   for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
     json_t *result = classify_in(NULL, scripts[i]);
     assert_string_equal(text_of(last_of(result), "class"), "breaking");
@@ -155,8 +155,8 @@ static void what_may_mean_something_else_is_not_exempt(void **state) {
       "SET search_path = a; CREATE TABLE t (a int); VACUUM u; DROP TABLE t",
       "CREATE TABLE t (a int); SET SCHEMA 'a'; DROP TABLE t",
       "CREATE TABLE t (a int); DO $$ BEGIN SET search_path = a; END $$; DROP TABLE t",
-      "CREATE TABLE t (a int); INSERT INTO t SELECT 1 WHERE set_config('Search_Path', 'a', true)"
-      " IS NULL; DROP TABLE t",
+      ("CREATE TABLE t (a int); INSERT INTO t SELECT 1 WHERE set_config('Search_Path', 'a', true)"
+       " IS NULL; DROP TABLE t"),
       "CREATE TABLE t (a int); SELECT set_config(a, 'a', true) FROM t; DROP TABLE t",
       "CREATE TABLE t (a int); DROP TABLE public.t",
       "CREATE TABLE s.t (a int); DROP TABLE t",
@@ -186,8 +186,8 @@ static void what_means_the_same_is_exempt(void **state) {
       "CREATE TABLE t (a int); CREATE TEMP TABLE t (a int); DROP TABLE t; DROP TABLE t",
       "CREATE TEMP TABLE t (a int); ALTER TABLE t RENAME TO u; DROP TABLE u",
       "CREATE TABLE \"T t\" (a int); DROP TABLE \"T t\"",
-      "CREATE FUNCTION f(int, text[]) RETURNS int LANGUAGE sql AS 'SELECT 1';"
-      "DROP FUNCTION f(integer, text[])",
+      ("CREATE FUNCTION f(int, text[]) RETURNS int LANGUAGE sql AS 'SELECT 1';"
+       "DROP FUNCTION f(integer, text[])"),
       "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; DROP FUNCTION f"};
   for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
     json_t *result = classify_in(NULL, scripts[i]);

@@ -1,5 +1,5 @@
 /* test_sudo.c - sudo's words are understood, and a password goes in without being seen. */
-#include "sudo.h"
+#include "target/sudo.h"
 
 #include "core/err.h"
 

@@ -4,7 +4,7 @@
  * not. Linked with --wrap for the allocating functions. The sudo is a script that acts as the real
  * one does (tests/system/sudo.sh is about the real one). */
 #include "embedding.h"
-#include "sudo.h"
+#include "target/sudo.h"
 
 #include <jansson.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* test_systemd_show.c - what systemd says of a unit is read right, and judged right. */
-#include "systemd_show.h"
+#include "systemd/systemd_show.h"
 
 #include <math.h>
 #include <setjmp.h>

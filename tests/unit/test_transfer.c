@@ -1,8 +1,8 @@
 /* test_transfer.c - the parts of transfers that need no target: answers of scripts, manifests and
  * what differs between two, the script that installs, and the archive. */
-#include "sync_install.h"
-#include "sync_left.h"
-#include "transfer.h"
+#include "transfer/sync_install.h"
+#include "transfer/sync_left.h"
+#include "transfer/transfer.h"
 
 #include <errno.h>
 #include <setjmp.h>
