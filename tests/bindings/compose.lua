@@ -42,7 +42,7 @@ return spec.recipe("compose", {
     stack:scale("worker", 1)
     t.equal(#stack:ps("worker"), t.real and 1 or 0)
     stack:kill("worker", { signal = "TERM" })
-    t.equal(t.real and #stack:ps("worker") or 0, 0)
+    wait("the worker has ended", { within = 20, every = 0.2 }, function() return #stack:ps("worker") == 0 end)
     stack:start("worker")
     stack:stop("worker", { grace = 1 })
     stack:restart("worker", { grace = 1 })
