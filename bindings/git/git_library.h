@@ -12,6 +12,7 @@
   X(git_commit_author)                                                                             \
   X(git_commit_free)                                                                               \
   X(git_commit_lookup)                                                                             \
+  X(git_commit_message)                                                                            \
   X(git_commit_parent)                                                                             \
   X(git_commit_parentcount)                                                                        \
   X(git_commit_summary)                                                                            \
@@ -47,6 +48,8 @@
   X(git_revwalk_new)                                                                               \
   X(git_revwalk_next)                                                                              \
   X(git_revwalk_push)                                                                              \
+  X(git_revwalk_push_glob)                                                                         \
+  X(git_revwalk_push_head)                                                                         \
   X(git_revwalk_sorting)                                                                           \
   X(git_signature_default)                                                                         \
   X(git_signature_free)                                                                            \

@@ -15,6 +15,7 @@
 #include "git_local.h"
 #include "ops/binding.h"
 
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,11 +49,46 @@ int dr__git_job_failed(job *j, int status, const char *subject) {
   return DR_FAILED;
 }
 
+/* The first commit of a walk whose message fits; GIT_ITEROVER when there is none. */
+static int next_fitting(git_object **out, job *j, git_revwalk *walk, const regex_t *wanted) {
+  git_oid id;
+  int status = 0;
+  while (!*out && (status = git2(revwalk_next)(&id, walk)) == 0) {
+    git_commit *commit = NULL;
+    if (atomic_load(&j->stop)) return GIT_EUSER;
+    status = git2(commit_lookup)(&commit, j->repository, &id);
+    if (status != 0) return status;
+    if (regexec(wanted, git2(commit_message)(commit), 0, NULL, 0) == 0)
+      *out = (git_object *)commit;
+    else
+      git2(commit_free)(commit);
+  }
+  return status;
+}
+
+/* ":/TEXT", the youngest commit that any name leads to and whose message fits. By hand, because
+ * libgit2 1.5 loses memory for each commit that does not. */
+static int find_text(git_object **out, job *j, const char *text) {
+  regex_t wanted;
+  git_revwalk *walk = NULL;
+  if (regcomp(&wanted, text, REG_EXTENDED | REG_NOSUB) != 0) return GIT_EINVALIDSPEC;
+  int status = git2(revwalk_new)(&walk, j->repository);
+  if (status == 0) status = git2(revwalk_sorting)(walk, GIT_SORT_TIME);
+  if (status == 0) status = git2(revwalk_push_glob)(walk, "*");
+  if (status == 0) (void)git2(revwalk_push_head)(walk); /* there may be no commit yet */
+  if (status == 0) status = next_fitting(out, j, walk, &wanted);
+  git2(revwalk_free)(walk);
+  regfree(&wanted);
+  return status == GIT_ITEROVER ? GIT_ENOTFOUND : status;
+}
+
 /* The commit a revision names; NULL with the job's error filled. */
 git_commit *dr__git_job_commit(job *j, const char *revision) {
   git_object *object = NULL;
   git_object *commit = NULL;
-  int status = git2(revparse_single)(&object, j->repository, revision);
+  bool by_text = strncmp(revision, ":/", 2) == 0;
+  int status = by_text ? find_text(&object, j, revision + 2)
+                       : git2(revparse_single)(&object, j->repository, revision);
   if (status == 0) status = git2(object_peel)(&commit, object, GIT_OBJECT_COMMIT);
   git2(object_free)(object);
   if (status != 0) dr__git_job_failed(j, status, revision);
