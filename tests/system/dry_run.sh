@@ -35,7 +35,7 @@ if grep -E '"(pull|fetch|build|up|run|stop|rm|down|exec|restart|reset|checkout)"
   fail "the dry run started an action"
 fi
 
-for expected in 'git pull --ff-only origin main' 'build' 'manage.py migrate' 'scale api=2' 'docker stop' \
+for expected in 'git pull --no-rebase --ff-only origin main' 'build' 'manage.py migrate' 'scale api=2' 'docker stop' \
   'nginx -s reload' 'Nothing was changed'; do
   grep -q -- "$expected" plan || fail "the plan does not show '$expected'"
 done

@@ -11,7 +11,7 @@ fail() { echo "FAILED: $*" >&2; exit 1; }
 say() { printf '== %s\n' "$*"; }
 
 export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b LC_ALL=C
-sources=$DEPLOYRUN_SOURCE_DIR/bindings
+sources=$DEPLOYRUN_SOURCE_DIR/bindings/git
 script=$(cat "$sources/git_common.sh" "$sources/git_merge.sh" "$sources/git_update.sh")
 here=$PWD/world
 strayed=
