@@ -279,10 +279,11 @@ json_t *dr__env_file_parse(const char *text, size_t length, dr_env_dialect diale
     dr__text_puts(&copy, "");
     dr__text_add(&copy, text + skipped, length - skipped);
   }
-  int status = r.variables && r.known && copy.bytes && !copy.failed ? DR_OK : dr__err_nomem(err);
-  if (status == DR_OK && strlen(copy.bytes) != copy.length)
+  const char *bytes = copy.bytes ? copy.bytes : "";
+  int status = r.variables && r.known && !copy.failed ? DR_OK : dr__err_nomem(err);
+  if (status == DR_OK && strlen(bytes) != copy.length)
     status = dr__env_wrong(&r, 1, "the file holds a zero byte");
-  r.at = copy.bytes;
+  r.at = bytes;
   r.end = r.at + copy.length;
   if (status == DR_OK) status = read_all(&r, dialect);
   dr__text_free(&copy);
