@@ -153,13 +153,14 @@ return recipe { name = "compose", run = function()
   pcall(swarm.remove, swarm, "none")
 end }
 LUA
-rm -rf origin work # of an earlier run
+rm -rf origin work1 work2 # of an earlier run
 git init -q -b main origin
 git -C origin -c user.name=t -c user.email=t@example.com commit -q --allow-empty -m first
-git clone -q origin work
+for part in 1 2; do git clone -q origin work$part; done # two pulls at once in one checkout are in each other's way
 cat >git.lua <<'LUA'
 return recipe { name = "git", run = function()
-  local code = host("local"):git("work")
+  local checkout = "work" .. env.FAIL_PART
+  local code = host("local"):git(checkout)
   code:status()
   code:head()
   code:log(nil, nil, { limit = 3 })
@@ -179,8 +180,8 @@ return recipe { name = "git", run = function()
   pcall(code.pop, code)
   code:push()
   pcall(code.revert, code, "none")
-  pcall(function() host("local"):git("work"):clone("origin") end)
-  local mine = git.open("work")
+  pcall(function() host("local"):git(checkout):clone("origin") end)
+  local mine = git.open(checkout)
   mine:status()
   mine:log(nil, nil, { limit = 3 })
 end }

@@ -222,7 +222,7 @@ static long *numbers_of_ways(void) {
   return numbers;
 }
 
-/* Two at a time. First of all a run with all its memory. */
+/* Two at a time, which know by FAIL_PART which they are. First of all a run with all its memory. */
 static int sweep(const char *step, int argc, char **argv, char **envp) {
   const int by_ways = strcmp(step, "ways") == 0, said = memfd_create("said", MFD_CLOEXEC);
   const long by = by_ways ? 1 : strtol(step, NULL, 10);
@@ -233,10 +233,12 @@ static int sweep(const char *step, int argc, char **argv, char **envp) {
                 -1, 0);
   if (ways == MAP_FAILED || said < 0) return 1;
   if (by_ways) callers_hash(); /* the first time it loads a library */
+  setenv("FAIL_PART", "1", 1);
   usual = run_once(LONG_MAX / 2, said, argc, argv, envp);
   if (by_ways && !(numbers = numbers_of_ways())) return 1;
   ways = NULL;
   pid_t second = fork();
+  if (second == 0) setenv("FAIL_PART", "2", 1);
   int bad = sweep_part(second == 0, numbers, by, argc, argv, envp);
   if (second == 0) exit(bad > 0);
   int status = 0;
