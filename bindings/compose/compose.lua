@@ -183,7 +183,7 @@ end
 function Stack:env_file(path, options)
   local args = dr.copy(options or {})
   if args.dialect then return dr.wrong("stack:env_file: the dialect is that of the compose installed there") end
-  args.dialect = self.version:match("^1%.") and "compose-v1" or "compose"
+  args.dialect = self:is_version_1() and "compose-v1" or "compose"
   return self.target:env_file(path, args)
 end
 

@@ -1,7 +1,8 @@
 # git_clone.sh - clones a repository into the folder it is run for: clone URL BRANCH DEPTH.
 #
-# git_script.c sets folder before this, so that "~/" is the target's home. The clone is made beside the folder and moved there when it is whole, so that a call that was killed leaves no half
-# checkout, and the next one begins anew. A checkout of that URL that is there already is left as it is.
+# git_script.c sets folder before this, so that "~/" is the target's home. The clone is made beside the folder and moved
+# there when it is whole, so that a call that was killed leaves no half checkout, and the next one begins anew. A checkout
+# of that URL that is there already is left as it is.
 # shellcheck shell=sh
 # shellcheck disable=SC2154 # folder
 

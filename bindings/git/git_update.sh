@@ -8,9 +8,10 @@
 # In the FILEs the local edits win where both changed the same lines. Empty words mean: as the checkout is configured.
 #
 # Nothing is merged in the checkout itself. The edits become a commit (W: refs/deployrun/edits); the tree they make
-# with the new commit (M) is computed aside (git_merge.sh); the files that differ are written out below .git/deployrun. Only when all of this has worked is the plan written, the stash listed, and each file moved into its
-# place by rename(2). So a running server sees each file whole, old or new, and never a conflict marker; what it can
-# see is some files old and others new, for as long as the moves take.
+# with the new commit (M) is computed aside (git_merge.sh); the files that differ are written out below .git/deployrun.
+# Only when all of this has worked is the plan written, the stash listed, and each file moved into its place by
+# rename(2). So a running server sees each file whole, old or new, and never a conflict marker; what it can see is some
+# files old and others new, for as long as the moves take.
 #
 # Killed before the plan is there: the checkout is as it was. Killed later: every next call first moves the rest,
 # which moves nothing that is in place already, and the stash stays listed until what lies there has been compared

@@ -94,8 +94,7 @@ typedef enum dr_ssh_algorithms {
   DR_SSH_USER_KEYS
 } dr_ssh_algorithms;
 
-/* The list that libssh is to be given, in out: `wanted` is a list as in ssh_config(5), with its
- * '+',
+/* The list that libssh is to be given, in out: `wanted` is a list as in ssh_config(5), with a '+',
  * '-' or '^' and patterns, or NULL; `usual` is what it changes, NULL: the default. False when
  * nothing remains that libssh knows. */
 bool dr__ssh_algorithms(dr_ssh_algorithms kind, const char *wanted, const char *usual, char *out,
