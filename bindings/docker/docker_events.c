@@ -247,7 +247,7 @@ static void on_log_line(void *data, const char *line, size_t length) {
 
 static void on_output(void *data, int stream, const char *bytes, size_t length) {
   watch *self = data;
-  if (!dr__capture_add(&self->log, stream, bytes, length)) self->log.truncated[0] = true;
+  dr__capture_add(&self->log, stream, bytes, length);
   dr__op_output(self->op, stream, bytes, length);
   dr__lines_feed(&self->lines, bytes, length);
 }

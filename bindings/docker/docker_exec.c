@@ -131,8 +131,7 @@ static void ask(exec *self) {
 
 static void on_output(void *data, int stream, const char *bytes, size_t length) {
   exec *self = data;
-  if (!dr__capture_add(&self->capture, stream, bytes, length))
-    self->capture.truncated[stream == 2] = true;
+  dr__capture_add(&self->capture, stream, bytes, length);
   dr__op_output(self->op, stream, bytes, length);
 }
 

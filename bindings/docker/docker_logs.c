@@ -32,7 +32,7 @@ void dr__docker_logs_cancel(dr_docker_logs *logs) {
 static void on_output(void *data, int stream, const char *bytes, size_t length) {
   dr_docker_logs *logs = data;
   if (logs->on_output) logs->on_output(logs->data, stream, bytes, length);
-  if (!dr__capture_add(&logs->log, 1, bytes, length)) logs->log.truncated[0] = true;
+  dr__capture_add(&logs->log, 1, bytes, length);
 }
 
 static int on_body(void *data, const char *bytes, size_t length) {

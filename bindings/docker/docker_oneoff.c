@@ -178,8 +178,7 @@ static void on_waited(dr_docker_steps *steps, const dr_engine_answer *answer, dr
 
 static void on_output(void *data, int stream, const char *bytes, size_t length) {
   oneoff *self = data;
-  if (!dr__capture_add(&self->capture, stream, bytes, length))
-    self->capture.truncated[stream == 2] = true;
+  dr__capture_add(&self->capture, stream, bytes, length);
   dr__op_output(self->op, stream, bytes, length);
 }
 

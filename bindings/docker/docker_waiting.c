@@ -31,8 +31,9 @@ static void on_logs(void *data, const dr_capture *log, dr_err *err) {
   dr_err nomem = DR_ERR_INIT;
   bool binary = false;
   op->self = NULL;
-  json_t *text =
-      log ? dr__text_json(dr__capture_bytes(log, 1), log->streams[0].length, &binary) : NULL;
+  json_t *text = log && !dr__capture_is_short(log)
+                     ? dr__text_json(dr__capture_bytes(log, 1), log->streams[0].length, &binary)
+                     : NULL;
   if (text) {
     dr__op_done(op, json_pack("{s:o, s:b}", "text", text, "truncated", log->truncated[0]));
     return;

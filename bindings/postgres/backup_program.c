@@ -57,6 +57,8 @@ static void explain(const dr_backup_program *self, dr_exec_exit *how, dr_err *er
     dr__fail(err, "backup.program", "%s on %s failed with status %d", self->name, where,
              how->status);
     dr__err_hint(err, "its own words are below");
+  } else if (dr__capture_is_short(&self->capture)) {
+    dr__err_nomem(err);
   }
 }
 
@@ -76,8 +78,7 @@ static void on_exited(void *data, dr_exec_exit *how) {
 
 static void on_output(void *data, int stream, const char *bytes, size_t length) {
   dr_backup_program *self = data;
-  if (!dr__capture_add(&self->capture, stream, bytes, length))
-    self->capture.truncated[stream == 2] = true;
+  dr__capture_add(&self->capture, stream, bytes, length);
 }
 
 void dr__backup_program_stop(dr_backup_program *program) {

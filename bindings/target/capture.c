@@ -22,13 +22,16 @@ static void add_tail(dr_capture *capture, int stream, const char *bytes, size_t 
   tail->length = DR_TAIL_BYTES;
 }
 
-bool dr__capture_add(dr_capture *capture, int stream, const char *bytes, size_t length) {
+void dr__capture_add(dr_capture *capture, int stream, const char *bytes, size_t length) {
   dr_text *text = &capture->streams[stream == 2];
   add_tail(capture, stream, bytes, length);
   size_t room = capture->keep > text->length ? capture->keep - text->length : 0;
   if (length > room) capture->truncated[stream == 2] = true;
   dr__text_add(text, bytes, length < room ? length : room);
-  return !text->failed && !capture->tail.failed;
+}
+
+bool dr__capture_is_short(const dr_capture *capture) {
+  return capture->streams[0].failed || capture->streams[1].failed;
 }
 
 const char *dr__capture_bytes(const dr_capture *capture, int stream) {
@@ -42,6 +45,7 @@ static json_t *stream_text(const dr_capture *capture, int stream) {
 }
 
 json_t *dr__capture_result(const dr_capture *capture, int status) {
+  if (dr__capture_is_short(capture)) return NULL;
   json_t *result =
       json_pack("{s:i, s:o, s:o, s:b}", "status", status, "stdout", stream_text(capture, 1),
                 "stderr", stream_text(capture, 2), "ok", status == 0);

@@ -18,15 +18,19 @@ typedef struct dr_capture {
 
 enum { DR_TAIL_BYTES = 16 * 1024, DR_TAIL_LINES = 20 };
 
-/* Takes bytes of stream 1 or 2. False when memory is short. */
-bool dr__capture_add(dr_capture *capture, int stream, const char *bytes, size_t length);
+/* Takes bytes of stream 1 or 2. */
+void dr__capture_add(dr_capture *capture, int stream, const char *bytes, size_t length);
+
+/* True when memory was short for some of what was to be kept: it must not be taken for all there
+ * was. */
+bool dr__capture_is_short(const dr_capture *capture);
 
 /* The stream's kept bytes, NUL-terminated; "" when there are none. */
 const char *dr__capture_bytes(const dr_capture *capture, int stream);
 
 /* {status, stdout, stderr, ok} and, only when true, truncated. The texts are the bytes as they
  * came; what writes them down (the journal, an event) sees to those that are no UTF-8. New
- * reference, NULL when memory is short. */
+ * reference, NULL when memory is short or was so while the bytes came. */
 json_t *dr__capture_result(const dr_capture *capture, int status);
 
 /* The last DR_TAIL_LINES lines, malloc'd; "" when nothing was written; NULL when

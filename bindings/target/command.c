@@ -119,8 +119,13 @@ static bool is_word(const json_t *value) {
   return json_is_string(value) && strlen(json_string_value(value)) == json_string_length(value);
 }
 
-/* The command's own words as a new array, or NULL with err filled. */
+/* The command's own words as a new array, or NULL with err filled. No command is one there was no
+ * memory to write. */
 static json_t *command_words(const json_t *command, dr_err *err) {
+  if (!command) {
+    dr__err_nomem(err);
+    return NULL;
+  }
   bool whole = json_is_string(command) ? is_word(command) : json_array_size(command) > 0;
   for (size_t i = 0; whole && i < json_array_size(command); i++)
     whole = is_word(json_array_get(command, i));

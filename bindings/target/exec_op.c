@@ -291,8 +291,7 @@ static void on_exited(void *data, dr_exec_exit *how) {
 
 static void on_output(void *data, int stream, const char *bytes, size_t length) {
   run *r = data;
-  if (!dr__capture_add(&r->capture, stream, bytes, length))
-    r->capture.truncated[stream == 2] = true; /* memory was short */
+  dr__capture_add(&r->capture, stream, bytes, length);
   if (r->op && !r->spec.quiet) dr__op_output(r->op, stream, bytes, length);
 }
 

@@ -29,7 +29,7 @@ StrictModes no
 UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
-SetEnv PATH=$world/bin:/usr/local/bin:/usr/bin:/bin
+SetEnv HOME=$world PATH=$world/bin:/usr/local/bin:/usr/bin:/bin
 ForceCommand cd $world && exec /bin/sh -c "\$SSH_ORIGINAL_COMMAND"
 END
     [ ! -e /run/sshd ] && [ "$(id -u)" = 0 ] && mkdir -p /run/sshd

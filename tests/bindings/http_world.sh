@@ -117,6 +117,7 @@ AuthorizedKeysFile $world/authorized
 PermitRootLogin yes
 StrictModes no
 UsePAM no
+SetEnv HOME=$world
 MaxSessions 100
 CONF
 /usr/sbin/sshd -D -e -f "$world/sshd.conf" 2>sshd.log &

@@ -110,6 +110,7 @@ AuthorizedKeysFile $PWD/authorized_keys
 PermitRootLogin yes
 StrictModes no
 UsePAM no
+SetEnv HOME=$PWD
 PidFile none
 END
 mkdir -p /run/sshd

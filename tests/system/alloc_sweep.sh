@@ -58,13 +58,14 @@ for name in one inner/two; do echo "$name" >tree/$name; done
 cat >files.lua <<'LUA'
 return recipe { name = "files", run = function()
   local here = host("local")
-  here:upload("tree/one", "copy", { mode = "0600" })
-  here:download("tree/inner/two", "copy")
-  here:sync("tree", "mirror", { delete = true, parents = true })
-  here:write("mirror/extra", "text")
-  here:sync("tree", "mirror", { delete = true, exclude = { "one" } })
+  local copy, mirror = "copy" .. env.FAIL_PART, "mirror" .. env.FAIL_PART
+  here:upload("tree/one", copy, { mode = "0600" })
+  here:download("tree/inner/two", copy)
+  here:sync("tree", mirror, { delete = true, parents = true })
+  here:write(mirror .. "/extra", "text")
+  here:sync("tree", mirror, { delete = true, exclude = { "one" } })
   local all = hosts { "local" }
-  all:with { max_fail = 1, batch = "50%" }:run("cat mirror/one; exit 3")
+  all:with { max_fail = 1, batch = "50%" }:run { "sh", "-c", "cat " .. mirror .. "/one; exit 3" }
 end }
 LUA
 # A role is named, and the statements are not read first: without memory the C library's list of users and libpg_query

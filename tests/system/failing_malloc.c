@@ -12,6 +12,7 @@
  *                 garbage, so that it notices two only.
  *   FAIL_MOST=N   end after so many bad runs; default 10
  *   FAIL_SEEN=1   show what the bad runs said
+ *   FAIL_SHOW=1   show also whose allocation failed, in each run
  *
  * What libuv and the dynamic linker ask for themselves is let through: they end the process when
  * they get none, by design, and no program can do anything about that. So is what libgit2 asks for:
@@ -39,6 +40,7 @@ static long fail_at; /* 0: none */
 static long row = 1;
 static long from = 1;
 static long most_reports;
+static int shows; /* a file for the callers of what fails; 0: none */
 static long counted;
 static volatile char *reached; /* shared: the child came to its allocation */
 
@@ -46,11 +48,32 @@ static void *(*real_malloc)(size_t);
 static void *(*real_calloc)(size_t, size_t);
 static void *(*real_realloc)(void *, size_t);
 
-static int ends_without(void *caller) {
-  Dl_info info;
-  if (dladdr(caller, &info) == 0 || !info.dli_fname) return 0;
-  return strstr(info.dli_fname, "libuv") || strstr(info.dli_fname, "/ld-linux") ||
-         strstr(info.dli_fname, "libgit2");
+static int (*real_main)(int, char **, char **);
+static __thread int looking __attribute__((tls_model("initial-exec")));
+
+/* What the innermost callers are, without what they ask for themselves. */
+static int callers(void **frames) {
+  looking = 1;
+  int depth = backtrace(frames, DEPTH);
+  looking = 0;
+  return depth;
+}
+
+/* True for what a library that ends so asks for, itself or through another one (libgit2 through
+ * its regular expressions). The first frames are of this file, the last that count are ours. */
+static int ends_without(void) {
+  void *frames[DEPTH];
+  Dl_info info, program = {0};
+  int depth = callers(frames);
+  dladdr((void *)(uintptr_t)real_main, &program);
+  for (int i = 2; i < depth; i++) {
+    if (dladdr(frames[i], &info) == 0 || !info.dli_fname) continue;
+    if (info.dli_fbase == program.dli_fbase || strstr(info.dli_fname, "libdeployrun")) return 0;
+    if (strstr(info.dli_fname, "libuv") || strstr(info.dli_fname, "/ld-linux") ||
+        strstr(info.dli_fname, "libgit2"))
+      return 1;
+  }
+  return 0;
 }
 
 /* ---- the ways to an allocation */
@@ -61,14 +84,11 @@ typedef struct way {
 } way;
 
 static way *ways; /* MOST_WAYS of them, shared; NULL: they are not looked at */
-static __thread int looking __attribute__((tls_model("initial-exec")));
 
 static uint64_t callers_hash(void) {
   void *frames[DEPTH];
   uint64_t hash = 14695981039346656037U;
-  looking = 1; /* what it asks for itself is no way */
-  int depth = backtrace(frames, DEPTH);
-  looking = 0;
+  int depth = callers(frames);
   for (int i = 0; i < depth; i++) hash = (hash ^ (uintptr_t)frames[i]) * 1099511628211U;
   return hash | 1;
 }
@@ -88,20 +108,24 @@ static void note_way(long number) {
 }
 
 /* True for the one allocation that is to fail. */
-static int fails(void *caller) {
+static int fails(void) {
   if (fail_at == 0 || looking) return 0;
   long number = __atomic_add_fetch(&counted, 1, __ATOMIC_SEQ_CST);
   if (ways) note_way(number);
   if (number < fail_at || number >= fail_at + row) return 0;
   if (reached) *reached = 1;
-  if (ends_without(caller)) return 0;
+  if (ends_without()) return 0;
+  if (shows) {
+    void *frames[DEPTH];
+    backtrace_symbols_fd(frames, callers(frames), shows);
+  }
   errno = ENOMEM;
   return 1;
 }
 
 void *malloc(size_t size) {
   if (!real_malloc) real_malloc = dlsym(RTLD_NEXT, "malloc");
-  return fails(__builtin_return_address(0)) ? NULL : real_malloc(size);
+  return fails() ? NULL : real_malloc(size);
 }
 
 /* dlsym() itself may call calloc() before it can be known. */
@@ -118,17 +142,15 @@ void *calloc(size_t number, size_t size) {
     asking = 1;
     real_calloc = dlsym(RTLD_NEXT, "calloc");
   }
-  return fails(__builtin_return_address(0)) ? NULL : real_calloc(number, size);
+  return fails() ? NULL : real_calloc(number, size);
 }
 
 void *realloc(void *block, size_t size) {
   if (!real_realloc) real_realloc = dlsym(RTLD_NEXT, "realloc");
-  return fails(__builtin_return_address(0)) ? NULL : real_realloc(block, size);
+  return fails() ? NULL : real_realloc(block, size);
 }
 
 /* ---- the sweep */
-
-static int (*real_main)(int, char **, char **);
 
 static int usual; /* how the run with all its memory ended */
 
@@ -260,6 +282,7 @@ static int counted_main(int argc, char **argv, char **envp) {
   row = number_of("FAIL_ROW", 1);
   from = number_of("FAIL_FROM", 1);
   most_reports = number_of("FAIL_MOST", 10);
+  if (getenv("FAIL_SHOW")) shows = STDERR_FILENO;
   char *kept = strdup(step ? step : "1");
   if (!kept) return 1;
   for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) unsetenv(ours[i]);

@@ -11,6 +11,7 @@ if ldd "$DEPLOYRUN" | grep -qE 'lib(a|t)san'; then
 fi
 
 failed=
+export FAIL_PART=1 # two runs at a time; a recipe that changes files keeps them apart by it
 
 # sweep LABEL STEP ARGUMENT…: every STEP-th allocation of a run of the command. What fails is noted in $failed.
 sweep() {

@@ -66,6 +66,7 @@ UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 UseDNS no
+SetEnv HOME=$state/remote_home
 PrintMotd no
 PrintLastLog no
 MaxStartups 1000:30:2000
@@ -77,7 +78,7 @@ END
 
 write_client_files() {
   ssh=$state/home/.ssh
-  mkdir -p "$ssh"
+  mkdir -p "$ssh" "$state/remote_home"
   chmod 700 "$state/home" "$ssh"
   cp "$key" "$ssh/id_ed25519"
   chmod 600 "$ssh/id_ed25519"

@@ -122,10 +122,11 @@ static void compose_2_puts_variables_in(void **state) {
 
 static void what_stands_in_itself_too_deep_is_refused(void **state) {
   dr_err err = DR_ERR_INIT;
-  char text[1024] = "A=";
+  char text[1024];
+  char *end = stpcpy(text, "A=");
   (void)state;
-  for (int i = 0; i < 100; i++) memcpy(text + 2 + 5 * i, "${B:-", 5);
-  memset(text + 502, '}', 100);
+  for (int i = 0; i < 100; i++) end = stpcpy(end, "${B:-");
+  for (int i = 0; i < 100; i++) end = stpcpy(end, "}");
   assert_null(value_of_a(text, DR_ENV_COMPOSE, &err));
   assert_string_equal(err.message, "line 1: too many ${ inside each other");
   dr_err_clear(&err);
