@@ -38,6 +38,7 @@ test|cmd:nginx|nginx-light
 test|cmd:ps|procps
 test|cmd:hyperfine|hyperfine
 test|cmd:tcsh|tcsh
+test|cmd:fish|fish
 test|cmd:tmux|tmux
 test|cmd:docker-registry|docker-registry
 test|cmd:htpasswd|apache2-utils

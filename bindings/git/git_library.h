@@ -26,6 +26,9 @@
   X(git_diff_tree_to_tree)                                                                         \
   X(git_error_last)                                                                                \
   X(git_graph_ahead_behind)                                                                        \
+  X(git_index_entrycount)                                                                          \
+  X(git_index_free)                                                                                \
+  X(git_index_get_byindex)                                                                         \
   X(git_libgit2_init)                                                                              \
   X(git_object_free)                                                                               \
   X(git_object_id)                                                                                 \
@@ -40,8 +43,10 @@
   X(git_repository_config_snapshot)                                                                \
   X(git_repository_free)                                                                           \
   X(git_repository_head)                                                                           \
+  X(git_repository_index)                                                                          \
   X(git_repository_is_bare)                                                                        \
   X(git_repository_open_ext)                                                                       \
+  X(git_repository_workdir)                                                                        \
   X(git_revparse_single)                                                                           \
   X(git_revwalk_free)                                                                              \
   X(git_revwalk_hide)                                                                              \
@@ -61,6 +66,9 @@
   X(git_tag_create)                                                                                \
   X(git_tag_create_lightweight)                                                                    \
   X(git_tag_list)                                                                                  \
+  X(git_tree_entry_bypath)                                                                         \
+  X(git_tree_entry_free)                                                                           \
+  X(git_tree_entry_id)                                                                             \
   X(git_tree_free)
 
 typedef struct dr_git2 {

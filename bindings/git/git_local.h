@@ -32,4 +32,7 @@ json_t *dr__git_act_status(dr_git_job *job);
 json_t *dr__git_act_log(dr_git_job *job);
 json_t *dr__git_act_changed(dr_git_job *job);
 
+/* git_local_submodules.c: adds the submodules that changed; DR_FAILED with the job's error. */
+int dr__git_add_submodules(dr_git_job *job, json_t *changes);
+
 #endif

@@ -111,7 +111,7 @@ static void add_place(job *j, json_t *result) {
 json_t *dr__git_act_status(job *j) {
   json_t *result = json_pack("{s:[]}", "changes");
   json_t *changes = json_object_get(result, "changes");
-  if (result && add_changes(j, changes) == DR_OK) {
+  if (result && add_changes(j, changes) == DR_OK && dr__git_add_submodules(j, changes) == DR_OK) {
     json_object_set_new(result, "clean", json_boolean(json_array_size(changes) == 0));
     add_place(j, result);
     return result;

@@ -94,6 +94,29 @@ local function cases(open)
       end
       work:run("git reset -q --hard; git clean -qfd")
     end },
+    { "a submodule is changed with its commit and its files, not with what git does not know", function(t, here)
+      local function state()
+        local status = open(here, t.folder .. "/work"):status()
+        local sub = paths_of(status.changes)["sub"]
+        return sub and sub.state or status.clean and "clean" or "others"
+      end
+      local function is(state_of_it)
+        if t.real then t.equal(state(), state_of_it) end
+      end
+      work:run { "git", "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", t.folder .. "/remote", "sub" }
+      work:run("git commit -qm sub")
+      is("clean")
+      work:run("echo new >sub/unknown")
+      is("clean")
+      work:run("echo changed >>sub/one")
+      is(".M")
+      work:run("git -C sub checkout -q one; git -C sub commit -q --allow-empty -m other")
+      is(".M")
+      work:run("git add sub")
+      is("M.")
+      work:run("git reset -q --hard HEAD~1; rm -rf sub .git/modules/sub")
+      is("clean")
+    end },
     { "what is in the history", function(t, here)
       local checkout = open(here, t.folder .. "/work")
       commit(work, "backend/two")

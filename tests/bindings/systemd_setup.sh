@@ -61,6 +61,14 @@ unit stubborn <<END
 ExecStart=/usr/bin/python3 -c 'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)'
 TimeoutStopSec=1
 END
+unit lingers <<END
+ExecStart=/usr/bin/python3 -c 'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)'
+TimeoutStopSec=100
+END
+unit slow-reload <<END
+ExecStart=/bin/sleep 1000
+ExecReload=/bin/sleep 100
+END
 unit slow <<END
 Type=notify
 ExecStart=/bin/sleep 1000
@@ -82,4 +90,4 @@ mkdir -p /home/ubuntu/.config/systemd/user
 printf '[Service]\nExecStart=/bin/sleep 1000\n' >/home/ubuntu/.config/systemd/user/own.service
 chown -R ubuntu:ubuntu /home/ubuntu/.config
 systemctl daemon-reload
-systemctl start gunicorn.service sleeper.service "user@$(id -u ubuntu).service"
+systemctl start gunicorn.service lingers.service slow-reload.service sleeper.service "user@$(id -u ubuntu).service"

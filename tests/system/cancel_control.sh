@@ -10,11 +10,14 @@ image=deployrun-test/base:1
 me=deployrun-cancel-$$
 vps=cancel-$$
 endless=
+silent=
 end() {
   [ -z "$endless" ] || kill "$endless" 2>/dev/null || true
+  [ -z "$silent" ] || kill "$silent" 2>/dev/null || true
   [ -z "$run" ] || kill -9 "$run" 2>/dev/null || true
   docker ps -aq --filter "name=$me" | xargs -r docker rm -f >/dev/null
   docker network ls -q --filter "name=$me" | xargs -r docker network rm >/dev/null
+  docker images -q "$me" | xargs -r docker rmi -f >/dev/null
   sh "$testbed/vps.sh" stop "$vps" >/dev/null 2>&1 || true
 }
 trap end EXIT
@@ -25,6 +28,21 @@ nothing_left() {
   left=$(docker ps -aq --filter "name=$1" --filter "label=$me")
   [ -z "$left" ] || fail "left behind: $(docker ps -a --filter "label=$me")"
 }
+
+# A registry that takes connections and says nothing.
+rm -f port # of an earlier run
+python3 -c '
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+held = []
+while True:
+    held.append(server.accept())' >port &
+silent=$!
+wait='a registry that never answers'
+until_true "the test's server did not start" test -s port
+port=$(cat port)
+mute=127.0.0.1:$port/$me:1
 
 # Containers that never do what is waited for.
 docker run -d --init --name "$me-idle" --health-cmd false --health-interval 1s --health-retries 1000 "$image" \
@@ -44,6 +62,10 @@ interrupted 'http.watch, measuring' "http.watch { $watched, look_every = 600,
 interrupted 'docker.exec' "$docker docker:exec('$me-idle', { 'sleep', '619' })"
 interrupted 'docker.stop' "$docker docker:stop('$me-idle', { timeout = 5 })"
 docker start "$me-idle" >/dev/null
+interrupted 'docker.pull' "$docker docker:pull('$mute')"
+docker tag "$image" "$mute"
+interrupted 'docker.push' "$docker docker:push('$mute')"
+docker rmi "$mute" >/dev/null
 interrupted 'docker.oneoff' "$docker docker:oneoff { $fields, command = { 'sleep', '1000' } }"
 nothing_left ""
 interrupted 'docker.run and a wait' "$docker docker:run { $fields, name = '$me-new', command = { 'sleep', '1000' } }
@@ -65,6 +87,18 @@ services:
     labels: ["$me=1"]
     healthcheck: { test: ["CMD", "false"], interval: 1s, retries: 1000 }
 YAML
+mkdir -p built
+cat >built/Dockerfile <<END
+FROM $image
+LABEL $me=1
+RUN echo $me >/tmp/me && sleep 628
+END
+cat >built/docker-compose.yml <<YAML
+version: "3"
+services:
+  api: { build: . }
+  far: { image: "$mute" }
+YAML
 stack="local stack = here:compose { dir = 'project', project = '$me' }"
 interrupted 'a command beside a stack' "$stack stack:up() here:cd('project'):run('sleep 620')" 'sleep 620'
 interrupted 'compose.replace' "$stack stack:replace('api', { healthy_within = 600 })" 'docker.wait_healthy'
@@ -72,6 +106,20 @@ interrupted 'compose.replace' "$stack stack:replace('api', { healthy_within = 60
 interrupted 'compose.exec' "$stack stack:exec('api', { 'sleep', '621' })" 'sleep 621'
 interrupted 'compose.run' "$stack stack:run('api', { 'sleep', '622' })" 'sleep 622'
 interrupted 'compose.wait_log' "$stack stack:wait_log('api', 'never', { within = 600 })" 'docker.wait_log'
+
+# The undo waits for the old image to be healthy; the new one never is.
+printf 'FROM %s\nRUN touch /well\n' "$image" | docker build -q -t "$me:well" - >build.log 2>&1 || fail "$(cat build.log)"
+mkdir -p recreated
+sed -e "s|image: .*|image: $me:well|" -e 's|"CMD", "false"|"CMD", "test", "-e", "/well"|' project/docker-compose.yml \
+  >recreated/docker-compose.yml
+recreated="local stack = here:compose { dir = 'recreated', project = '$me-recreated' }"
+interrupted 'compose.up' "$recreated stack:up() here:run('sleep 629')" 'sleep 629'
+interrupted 'compose.recreate' "$recreated stack:recreate('api', { image = '$image', healthy_within = 600 })" 'docker.wait_healthy'
+built="local stack = here:compose { dir = 'built', project = '$me-built' }"
+interrupted 'compose.build' "$built stack:build { services = { 'api' } }" 'sleep 628'
+build_ended() { ! pgrep -f '^sleep 628$' >/dev/null; }
+until_true "the build goes on" build_ended
+interrupted 'compose.pull' "$built stack:pull { services = { 'far' } }"
 
 rm -rf work origin.git cloned # of an earlier run
 git init -q -b main work
@@ -96,6 +144,29 @@ sh "$testbed/vps.sh" start "$vps" >vps.env
 docker exec --interactive "$VPS_CONTAINER" sh <"$DEPLOYRUN_SOURCE_DIR/tests/bindings/systemd_setup.sh"
 server="local server = host { '$vps', config = '$VPS_CONFIG' }"
 interrupted 'systemd.start' "$server server:sudo():systemd('slow'):start { within = 600 }"
+interrupted 'systemd.stop' "$server server:sudo():systemd('lingers'):stop { within = 600 }"
+interrupted 'systemd.restart' "$server server:sudo():systemd('lingers'):restart { within = 600 }"
+interrupted 'systemd.reload' "$server server:sudo():systemd('slow-reload'):reload { within = 600 }"
+interrupted 'a unit that settles' "$server server:sudo():systemd('sleeper'):restart { settled = 500, within = 600 }" 'systemd.restart'
+interrupted 'a unit that must serve' "$server server:sudo():systemd('sleeper'):restart {
+  settled = 0, serves = { url = 'http://127.0.0.1:1/', within = 600 } }" 'http.expect'
+
+# From the server's side: what never answers is a port of its own. Its command keeps the walk from asking.
+docker exec --detach "$VPS_CONTAINER" python3 -c '
+import socket
+server = socket.create_server(("127.0.0.1", 9))
+held = []
+while True:
+    held.append(server.accept())'
+listens() { docker exec "$VPS_CONTAINER" python3 -c 'import socket; socket.create_connection(("127.0.0.1", 9))'; }
+until_true "the server's port did not open" listens
+interrupted 'http.get from a server' "$server server:run('true') server:http().get('http://127.0.0.1:9/', { timeout = 600 })" 'http.get'
+interrupted 'http.expect from a server' "$server server:run('true') server:http().expect('http://127.0.0.1:8/', { within = 600 })" 'http.expect'
+interrupted 'http.certificate from a server' "$server server:run('true') server:http().certificate('127.0.0.1:9', { timeout = 600 })" 'http.certificate'
+interrupted 'http.watch from a server' "$server server:run('true') server:http().watch {
+  url = 'http://127.0.0.1:9/', during = 600, every = 1, min_samples = 4096 }" 'http.watch'
+interrupted 'net.expect_port from a server' "$server server:run('true') server:net().expect_port('127.0.0.1', 8, { within = 600 })" 'net.expect_port'
+interrupted 'a journal that is read' "$server server:run('true') server:sudo():read('journalctl --follow --unit gunicorn')" 'journalctl'
 
 # Its signals are not sent twice to a gunicorn: what a reload that was interrupted has begun comes to its end by itself.
 master() { docker exec "$VPS_CONTAINER" systemctl show --property=MainPID --value gunicorn; }
