@@ -131,7 +131,7 @@ kill -STOP "$writer"
 kill -KILL "$run"
 end_upload
 kill -KILL "$writer"
-until_true 20 test -n "$(partial)"
+until_true 20 has_partial
 upload
 [ "$status" = 0 ] || fail "exit status $status"
 is_whole
@@ -174,12 +174,13 @@ end_upload
 [ "$status" = 130 ] || fail "exit status $status"
 let_go
 is_old
-until_true 5 test -z "$(ls "$work"/there/.deployrun.* 2>/dev/null)"
+nothing_left() { [ -z "$(ls "$work"/there/.deployrun.* 2>/dev/null)" ]; }
+until_true 5 nothing_left
 run_it write path="$work/damaged_cat:$usual_path"
 [ "$status" = 1 ] || fail "exit status $status"
 says 'transfer.corrupt'
 is_old
-[ -z "$(ls "$work"/there/.deployrun.* 2>/dev/null)" ] || fail "something is left"
+nothing_left || fail "something is left"
 rm "$to"
 
 mkdir -p "$work/tree/sub"

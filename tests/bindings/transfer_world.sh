@@ -133,6 +133,7 @@ says() { grep -q -- "$1" "$work/out" || fail "not said: $1"; }
 is_whole() { cmp -s "$work/big" "$to" || fail "the file did not arrive whole"; }
 is_old() { [ "$(cat "$to")" = old ] || fail "the old file was touched"; }
 partial() { ls "$(dirname "$to")"/.*.deployrun-*.part 2>/dev/null; }
+has_partial() { [ -n "$(partial)" ]; }
 size_of_partial() { wc -c <"$(partial)"; }
 
 # Downloads and writes, as begin_upload.

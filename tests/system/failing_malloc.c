@@ -62,10 +62,11 @@ static int callers(void **frames) {
 /* True for what a library that ends so asks for, itself or through another one (libgit2 through
  * its regular expressions). The first frames are of this file, the last that count are ours. */
 static int ends_without(void) {
-  void *frames[DEPTH];
+  void *frames[DEPTH], *ours;
   Dl_info info, program = {0};
   int depth = callers(frames);
-  dladdr((void *)(uintptr_t)real_main, &program);
+  memcpy(&ours, &real_main, sizeof ours);
+  dladdr(ours, &program);
   for (int i = 2; i < depth; i++) {
     if (dladdr(frames[i], &info) == 0 || !info.dli_fname) continue;
     if (info.dli_fbase == program.dli_fbase || strstr(info.dli_fname, "libdeployrun")) return 0;
