@@ -14,7 +14,8 @@ return recipe {
   params = {
     host = param.host { default = "local", help = "where the stack runs" },
     dir = param.path { required = true, help = "the checkout that holds the compose file" },
-    file = param.string { default = "docker-compose.yml", help = "the compose file, inside dir" },
+    file = param.string { help = "the compose file, inside dir; default: what compose finds itself" },
+    project = param.string { help = "the compose project; default: what compose makes of dir" },
     branch = param.string { default = "main", help = "what is pulled" },
     keep_local = param.bool { default = false, help = "keep edits made on the server; else those in the way stop it" },
     ours = param.list { help = "with keep_local: files whose edits win where the update changes the same lines" },
@@ -26,10 +27,13 @@ return recipe {
       help = "start-first: without a gap; stop-first: as the guide does it, with one" },
     migrations = param.enum { default = "compatible", choices = { "compatible", "any" },
       help = "compatible: refuse what the serving code cannot live with; any: only tell" },
+    lock_timeout = param.duration { default = "5s", help = "how long a migration may wait for a lock; 0s: for ever" },
     no_cache = param.bool { default = false, help = "build without the cache, after a change of dependencies" },
+    pull = param.bool { default = true, help = "pull the images of services that are not built here" },
     health = param.url { default = "http://localhost/health/", help = "must answer 200, also during the update" },
-    health_attempts = param.int { default = 12, help = "how often health is asked at the end" },
-    health_interval = param.duration { default = "5s", help = "the longest pause between two of them" },
+    health_attempts = param.int { default = 12, help = "times health_interval: how long health may take at the end" },
+    health_interval = param.duration { default = "5s", help = "see health_attempts" },
+    web_port = param.int { help = "where web has no health check: its port in the container, asked for health's path" },
     healthy_within = param.duration { default = "60s", help = "time a new container has to become healthy" },
     grace = param.duration { default = "30s", help = "time an old container has to finish its work" },
     from_unhealthy = param.bool { default = false, help = "go ahead even when it does not answer now" },
@@ -40,14 +44,17 @@ return recipe {
 
   run = function(p)
     local server = host(p.host)
-    local stack = server:compose { dir = p.dir, file = p.file }
+    local stack = server:compose { dir = p.dir, file = p.file, project = p.project }
+    local services = { p.web, table.unpack(p.workers) }
+    if p.beat ~= "" then table.insert(services, p.beat) end
+    local pulled = verify.stack_before(p, stack, services)
     local code = server:git(p.dir)
     local before = code:is_checkout() and code:head()
     server:lock("deploy-" .. stack.project)
-    verify.healthy_before(p)
-    http.probe { url = p.health, every = 0.1 }
-    if p.version_url then http.probe { url = p.version_url, every = 0.5, version = p.version_field } end
-    local served = verify.version_before(p)
+    local asked = verify.seen_from(server, p)
+    asked:healthy_before()
+    asked:probe()
+    local served = asked:version_before()
 
     -- What is undone is started again with the compose file it was started with.
     local function old_code()
@@ -69,24 +76,27 @@ return recipe {
     end):undo(old_code)
 
     step("Build images", function()
+      if p.proxy ~= "" then stack:proxy(p.proxy):check() end -- what was pulled may be mounted into it
       stack:build { no_cache = p.no_cache }
+      if #pulled > 0 then stack:pull { services = pulled } end
     end):undo(function() stack:restore_images() end)
 
     step("Migrate the database and collect static files", function()
       local new = stack:oneoff(p.web, { no_deps = true })
       django.judge(new, p.migrations)
-      django.migrate(new)
+      django.migrate(new, p.lock_timeout)
       django.collect_static(new)
     end)
 
     if p.beat ~= "" then replace(p.beat, { mode = "stop-first" }) end
     for _, worker in ipairs(p.workers) do replace(worker, { mode = p.mode }) end
-    replace(p.web, { mode = p.mode, proxy = p.proxy ~= "" and p.proxy or nil })
+    replace(p.web, { mode = p.mode, proxy = p.proxy ~= "" and p.proxy or nil, http = verify.own_check(p) })
 
     step("Verify health and version", function()
-      verify.health(p, stack)
-      stack:verify_images { p.web, table.unpack(p.workers) }
-      verify.version_after(p, served)
+      asked:health(stack)
+      stack:verify_images(services)
+      verify.keep_running(stack, services)
+      asked:version_after(served)
     end)
 
     step("Show status", function()

@@ -110,7 +110,7 @@ function Stack:build(options)
   return built
 end
 
--- Gives the images that build() replaced their names back.
+-- Gives the images that build() and pull() replaced their names back.
 function Stack:restore_images()
   for _, service in ipairs(dr.sorted_keys(self.images)) do
     local image = self.images[service]
@@ -129,13 +129,16 @@ local function pulled_services(stack)
 end
 
 -- pull { services=, auth= }: with credentials, given here or by stack.docker:login, the Engine pulls image by image,
--- because compose takes them from a file only.
+-- because compose takes them from a file only. Which images had the names before is remembered, as by build.
 function Stack:pull(options)
   options = options or {}
+  self:reread()
+  local services = options.services and with(options.services) or pulled_services(self)
+  remember_images(self, services)
   if not options.auth and not next(self.docker.logins) then return self:call("pull", options) end
   dr.check_options("pull", options, { services = true, auth = true, timeout = true })
   local result = { changed = false }
-  for _, service in ipairs(options.services and with(options.services) or pulled_services(self)) do
+  for _, service in ipairs(services) do
     local pulled = self.docker:pull(self:image(service), { auth = options.auth, timeout = options.timeout })
     result.changed = result.changed or pulled.changed
   end

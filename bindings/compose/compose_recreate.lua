@@ -29,8 +29,11 @@ function Stack:previous_image(service)
   return nil
 end
 
-local function up_again(stack, service, options)
-  stack:call("up", { services = { service }, no_deps = true, force_recreate = true, grace = options.grace })
+-- With as many containers as there were.
+local function up_again(stack, service, options, before)
+  local scale = #before > 1 and { [service] = #before } or nil
+  stack:call("up", { services = { service }, no_deps = true, force_recreate = true, scale = scale,
+    grace = options.grace })
   local fresh = stack:ps(service)
   if #fresh == 0 and not dr.dry() then
     dr.fail { code = "compose.not_started", message = "compose started no new container of " .. service,
@@ -55,9 +58,9 @@ function Stack:recreate(service, options)
   local _ <close> = setmetatable({}, { __close = function(_, problem)
     if problem == nil or not before[1] then return end
     self.docker:tag(before[1].image_id, name)
-    up_again(self, service, options)
+    up_again(self, service, options, before)
   end })
   if options.image then self.docker:tag(options.image, name) end
-  up_again(self, service, options)
+  up_again(self, service, options, before)
   if before[1] then self:record_for_rollback(service, before[1]) end
 end

@@ -63,7 +63,7 @@ local function wait_healthy(stack, service, containers, options)
       hint = "look at its output above; `docker compose ps` shows what runs" }
   end
   for _, container in ipairs(containers) do
-    stack.docker:wait_healthy(container, { within = options.healthy_within or 60 })
+    stack.docker:wait_healthy(container, { within = options.healthy_within or 60, http = options.http })
     if options.check then options.check(container) end
   end
 end
@@ -96,8 +96,17 @@ end
 
 -- ---------------------------------------------------------------------------------------------- two ways
 
+-- Lets the proxy ask DNS again. Where that fails it is told: the containers that it was turned to go on serving.
+local function turn_back(proxy)
+  local back, problem = pcall(proxy.turn_back, proxy)
+  if back then return true end
+  dr.globals.warn(("%s was not told to look names up again: %s"):format(proxy.container.name, problem.message))
+  return not proxy.turned
+end
+
 local function start_first(stack, service, before, options)
   local proxy = options.proxy and stack:proxy(options.proxy)
+  if proxy then proxy:check() end
   dr.guarded(function()
     stack:call("scale", { service = service, count = 2 * #before })
     local fresh = newcomers(stack, service, before)
@@ -105,42 +114,54 @@ local function start_first(stack, service, before, options)
     if proxy then proxy:turn_to(service, fresh, options) end
     discard(stack, before, options.grace)
   end, function()
-    if proxy then proxy:turn_back() end
-    if any_runs(stack, service, before) then discard(stack, newcomers(stack, service, before), options.grace) end
+    local may_go = not proxy or turn_back(proxy)
+    if may_go and any_runs(stack, service, before) then
+      discard(stack, newcomers(stack, service, before), options.grace)
+    end
   end)
-  if proxy then proxy:turn_back() end
+  if proxy then turn_back(proxy) end
 end
 
--- Starts the service anew; nginx, which knew the address of a container that is gone, looks its name up again.
-local function start(stack, service, options)
-  stack:call("up", { services = { service }, no_deps = true })
+-- Starts the service anew, with `count` containers; nginx, which knew the address of a container that is gone, looks
+-- its name up again.
+local function start(stack, service, options, count)
+  stack:call("up", { services = { service }, no_deps = true, scale = count > 1 and { [service] = count } or nil })
   wait_healthy(stack, service, newcomers(stack, service, {}), options)
-  if options.proxy then stack:proxy(options.proxy):reload() end
+  if options.proxy then stack:proxy(options.proxy):forget() end
 end
 
--- Gives the name of the service's image back to the one that the old containers were made from.
+-- Gives the name of the service's image, as the old compose file has it, back to the one that the old containers were
+-- made from. Returns what went wrong on the way to the old file: that must not keep the old containers down.
 local function put_image_back(stack, service, old, options)
-  if options.on_restore then options.on_restore() end
+  local restored, problem = pcall(function()
+    if not options.on_restore then return end
+    options.on_restore()
+    stack:reread()
+  end)
   stack.docker:tag(old.image_id, stack:image(service))
+  return not restored and problem or nil
 end
 
 local function stop_first(stack, service, before, options)
   dr.guarded(function()
     discard(stack, before, options.grace)
-    start(stack, service, options)
+    start(stack, service, options, #before)
   end, function()
-    put_image_back(stack, service, before[1], options)
+    local problem = put_image_back(stack, service, before[1], options)
     discard(stack, newcomers(stack, service, {}), options.grace)
-    start(stack, service, { healthy_within = options.healthy_within, proxy = options.proxy })
+    local again = { healthy_within = options.healthy_within, http = options.http, proxy = options.proxy }
+    start(stack, service, again, #before)
+    if problem then error(problem, 0) end
   end)
 end
 
-local replace_options = { mode = true, healthy_within = true, grace = true, proxy = true, check = true,
+local replace_options = { mode = true, healthy_within = true, http = true, grace = true, proxy = true, check = true,
   on_restore = true }
 
--- replace(service, { mode=, healthy_within=60, grace=30, proxy=, check= }): see the head of this file.
+-- replace(service, { mode=, healthy_within=60, http=, grace=30, proxy=, check= }): see the head of this file.
 --   mode            "start-first", "stop-first", or nil to choose: start-first where nothing is in its way
 --   healthy_within  seconds a new container may take to become healthy
+--   http            what a new container must answer on its own address, as docker:wait_healthy has it
 --   grace           seconds an old container may take to finish its work after TERM
 --   proxy           the nginx service in front of it, which is told
 --   check           function(container) that fails when a healthy container must not take over
@@ -154,35 +175,50 @@ function Stack:replace(service, options)
   local before = sweep(self, service)
   dr.globals.log(("%s: %s, because %s"):format(service, mode:gsub("-", " "), reason))
   self.replaced[service] = { mode = mode, options = options, containers = before }
-  if #before == 0 then return start(self, service, options) end
+  if #before == 0 then return start(self, service, options, 1) end
   local way = mode == "start-first" and start_first or stop_first
   way(self, service, before, options)
   if not self.restoring then self:record_for_rollback(service, before[1]) end
 end
 
--- restore(service): brings the image back that ran before replace(), by the same way.
+-- restore(service): brings the image back that ran before replace(), by the same way. Where nothing ran, what was
+-- started is taken away.
 function Stack:restore(service)
   local replaced = self.replaced[service]
-  local old = replaced and replaced.containers[1]
-  if not old then return end
-  local options = replaced.options
-  put_image_back(self, service, old, options)
+  if not replaced then return end
+  local options, old = replaced.options, replaced.containers[1]
+  if not old then return discard(self, newcomers(self, service, {}), options.grace) end
+  local problem = put_image_back(self, service, old, options)
   self.restoring = true -- what is taken away now is nothing to go back to
-  self:replace(service, { mode = replaced.mode, healthy_within = options.healthy_within, grace = options.grace,
-    proxy = options.proxy })
-  self.restoring = false
+  local _ <close> = setmetatable({}, { __close = function() self.restoring = false end })
+  self:replace(service, { mode = replaced.mode, healthy_within = options.healthy_within, http = options.http,
+    grace = options.grace, proxy = options.proxy })
+  if problem then error(problem, 0) end
 end
 
--- Proves that every running container of the services was made from the image that has the name now.
+-- Why the service does not run from the image that has its name now, with as many containers as before; nil: it does.
+local function difference(stack, service)
+  local image, running = stack.docker:image(stack:image(service)), stack:ps(service)
+  local replaced = stack.replaced[service]
+  local wanted = math.max(replaced and #replaced.containers or 0, 1)
+  if #running < wanted then return ("of %d containers of %s %d run"):format(wanted, service, #running) end
+  for _, container in ipairs(running) do
+    if container.image_id ~= image.id then return container.name .. " was made from another image" end
+  end
+  return nil
+end
+
+-- Proves that the services run, each with as many containers as before replace(), made from the image that has the
+-- name now.
 function Stack:verify_images(services, options)
-  local bound = options or { within = 10, every = 0.2 }
-  dr.globals.wait("the running containers use the images just built", bound, function()
-    for _, service in ipairs(services) do
-      local image = self.docker:image(self:image(service))
-      for _, container in ipairs(self:ps(service)) do
-        if container.image_id ~= image.id then return false end
-      end
-    end
-    return true
-  end)
+  local why
+  local proven, problem = pcall(dr.globals.wait, "the containers run, from the images just built",
+    options or { within = 10, every = 0.2 }, function()
+      why = nil
+      for _, service in ipairs(services) do why = why or difference(self, service) end
+      return why == nil
+    end)
+  if proven then return end
+  if problem.code ~= "wait.timeout" or not why then error(problem, 0) end
+  dr.fail { code = problem.code, message = problem.message .. ": " .. why }
 end

@@ -17,7 +17,7 @@ function dr.Stack:proxy(service)
       hint = "start it, or run the recipe without a proxy (proxy=)" }
   end
   return setmetatable({ stack = self, docker = self.docker, container = container or { id = service, name = service },
-    pinned = false }, proxy_class)
+    pinned = false, turned = false }, proxy_class)
 end
 
 -- Pids of the worker processes: all, and those that are not leaving.
@@ -44,6 +44,7 @@ function Proxy:reload(options)
   options = options or {}
   local before = dr.dry() and {} or workers(self)
   self.docker:exec(self.container, { "nginx", "-s", "reload" })
+  self.turned = options.turned or false
   dr.globals.wait("nginx serves with its new workers", { within = 10, every = 0.05 }, function()
     local _, serving = workers(self)
     return next(serving) ~= nil and none_of(before, serving)
@@ -55,6 +56,15 @@ function Proxy:reload(options)
   end)
   if not drained and problem.code ~= "wait.timeout" then error(problem, 0) end
   if not drained then dr.globals.warn("nginx still has connections to the old containers; going on") end
+end
+
+-- Fails where nginx would not take its configuration, before anything depends on a reload.
+function Proxy:check()
+  local taken, problem = pcall(self.docker.exec, self.docker, self.container, { "nginx", "-t" })
+  if taken then return end
+  if problem.code ~= "command.failed" then error(problem, 0) end
+  dr.fail { code = "proxy.configuration", message = ("nginx in %s refuses its configuration"):format(self.container.name),
+    hint = "mend what it says below, and try it there with nginx -t; it was not told to reload", detail = problem.detail }
 end
 
 -- Rewrites /etc/hosts of the proxy in place (Docker mounts it): deployrun's lines out, the given ones in.
@@ -84,13 +94,17 @@ function Proxy:turn_to(service, containers, options)
   for i, container in ipairs(containers) do lines[i] = address_of(self, container) .. " " .. service end
   self.pinned = true
   write_hosts(self, lines)
-  self:reload { drain = options.grace or 30 }
+  self:reload { turned = true, drain = options.grace or 30 }
 end
 
--- Lets the proxy ask DNS again.
-function Proxy:turn_back()
-  if not self.pinned then return end
+-- Lets the proxy ask DNS again, also where a run that was killed has turned it.
+function Proxy:forget()
   write_hosts(self, {})
   self:reload()
   self.pinned = false
+end
+
+-- The same after turn_to().
+function Proxy:turn_back()
+  if self.pinned then self:forget() end
 end

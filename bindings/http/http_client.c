@@ -93,7 +93,10 @@ static void reap(dr_http *http) {
 
 static void act(dr_http *http, curl_socket_t fd, int events) {
   int running;
-  curl_multi_socket_action(http->multi, fd, events, &running);
+  bool starved = curl_multi_socket_action(http->multi, fd, events, &running) == CURLM_OUT_OF_MEMORY;
+  /* It does not say which one it has no more to tell of: all of them end. */
+  for (dr_http_transfer *each = http->transfers; each && starved; each = each->next)
+    each->nomem = true;
   reap(http);
 }
 

@@ -64,7 +64,8 @@ function Stack:restore_images() end
 ---@class deployrun.PullServicesOptions: deployrun.ServicesOptions
 ---@field auth? deployrun.RegistryAuth then, and after stack.docker:login, the engine pulls image by image with its progress
 
----Pulls images. Action: change. With credentials it fails as docker:pull does.
+---Pulls images. Action: change. With credentials it fails as docker:pull does. Which images had the names before is kept
+---for `restore_images`.
 ---@param options? deployrun.PullServicesOptions
 ---@return deployrun.CommandResult|{changed: boolean}
 function Stack:pull(options) end
@@ -202,11 +203,11 @@ function Stack:spec(service) end
 ---@return string
 function Stack:image(service) end
 
----Reads the configuration again, after something may have changed the compose file; build() does it by itself. A query.
+---Reads the configuration again, after something may have changed the compose file; build() and pull() do it by themselves. A query.
 function Stack:reread() end
 
----Fails with wait.timeout unless every running container of the services was made from the image that has the name now:
----proof that what was built is what runs.
+---Fails with wait.timeout unless the services run, each with as many containers as before `replace` and at least one, all
+---made from the image that has the name now: proof that what was built is what runs.
 ---@param services string[]
 ---@param options? deployrun.WaitOptions default { within = 10, every = 0.2 }
 function Stack:verify_images(services, options) end
@@ -240,6 +241,7 @@ function Stack:oneoff(service, options) end
 ---@class deployrun.ReplaceOptions
 ---@field mode? "start-first"|"stop-first" nil: start-first where nothing is in its way, else stop-first
 ---@field healthy_within? number|string how long a new container may take to become healthy; default 60
+---@field http? table what a new container must answer on its own address; see docker:wait_healthy
 ---@field grace? number|string how long an old container has to finish its work; default 30
 ---@field proxy? string the nginx service in front of it, which is told where the new containers are
 ---@field check? fun(container: table) fails when a healthy container must not take over
@@ -260,13 +262,13 @@ function Stack:oneoff(service, options) end
 ---
 ---Actions: change, downtime, destructive. Fails: compose.cannot_start_first (start-first was asked for and is not
 ---possible), compose.not_started, docker.exited, docker.unhealthy, docker.no_such_container, proxy.not_running,
----proxy.no_network, wait.timeout (nginx does not serve with new workers), recipe.option, what `check` fails with.
+---proxy.no_network, proxy.configuration, wait.timeout (nginx does not serve with new workers), recipe.option, what `check` fails with.
 ---@param service string
 ---@param options? deployrun.ReplaceOptions
 function Stack:replace(service, options) end
 
 ---Brings the image back that ran before `replace`, by the same way. For an undo. Does nothing when the service was not
----replaced in this run, or had no running container then.
+---replaced in this run; where it had no running container then, those that were started are removed.
 ---
 ---Fails: as replace; docker.no_such_image when the old image is gone.
 ---@param service string
@@ -310,9 +312,12 @@ function Stack:proxy(service) end
 ---@class deployrun.Proxy
 local Proxy = {}
 
+---`nginx -t`: before something is done that needs a reload. Action: change (it may make files). Fails: proxy.configuration.
+function Proxy:check() end
+
 ---`nginx -s reload`, then waits until no worker that was there before takes new requests.
 ---
----Fails: command.failed (nginx refused its configuration), wait.timeout after 10 s.
+---Fails: command.failed (nginx would not reload), wait.timeout after 10 s.
 ---@param options? {drain?: number|string} drain: wait so long until the old workers have finished; a warning when they have not
 function Proxy:reload(options) end
 
@@ -326,6 +331,10 @@ function Proxy:reload(options) end
 ---@param options? {grace?: number|string} default 30
 function Proxy:turn_to(service, containers, options) end
 
----Takes the lines out of /etc/hosts and reloads nginx: from here on it asks DNS again. Does nothing unless turn_to came
----before.
+---Takes the lines out of /etc/hosts, those of a run that was killed too, and reloads nginx: from here on it asks DNS.
+---
+---Fails: as reload.
+function Proxy:forget() end
+
+---The same, but it does nothing unless turn_to came before.
 function Proxy:turn_back() end

@@ -81,9 +81,15 @@ function django.judge(target, allowed)
   end
 end
 
--- Applies the migrations; a failure ends the run before anything was replaced.
-function django.migrate(target)
-  target:run(manage("migrate", "--noinput"), { timeout = "10m" })
+-- Applies the migrations; a failure ends the run before anything was replaced. Whatever comes after a statement that
+-- waits for a lock has to wait too, so it fails after lock_timeout seconds; 0: it waits. Databases other than
+-- PostgreSQL do not know the setting.
+function django.migrate(target, lock_timeout)
+  local command = "exec python3 manage.py migrate --noinput"
+  if lock_timeout > 0 then
+    command = ('PGOPTIONS="$PGOPTIONS -c lock_timeout=%d" %s'):format(math.ceil(lock_timeout * 1000), command)
+  end
+  target:run(command, { timeout = "10m" })
 end
 
 -- Collects static files. A failure is told and does not stop the update: the old files are still there.

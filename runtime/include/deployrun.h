@@ -135,7 +135,7 @@ typedef struct dr_options {
 #define DR_OPTIONS_INIT                                                                            \
   {                                                                                                \
     .size = sizeof(dr_options), .memory_limit = 256u << 20, .cpu_limit_ms = 10000,                 \
-    .grace_ms = 60000                                                                              \
+    .grace_ms = 600000                                                                             \
   }
 
 /* Makes a runtime. Returns DR_OK, or DR_FAILED with err filled and *out NULL. Free it with

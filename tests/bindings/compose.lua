@@ -104,6 +104,34 @@ return spec.recipe("compose", {
     stack.docker:remove_image(image .. ":1")
     stack.docker:prune { repository = image, keep = 0, tagged = true }
     t.equal(stack:previous_image("api"), first)
+  end },
+  { "one that is stopped first comes back with as many containers, and so does its undo", function(t)
+    local stack = t.facts
+    stack:scale("worker", 2)
+    stack:replace("worker", { mode = "stop-first", healthy_within = 20, grace = 1 })
+    t.equal(#stack:ps("worker"), t.real and 2 or 1)
+    stack:restore("worker")
+    t.equal(#stack:ps("worker"), t.real and 2 or 1)
+    stack:recreate("worker", { healthy_within = 20, grace = 1 })
+    t.equal(#stack:ps("worker"), t.real and 2 or 1)
+  end },
+  { "what could not be undone before the old image is back does not keep the old containers down", function(t)
+    local stack = t.facts
+    stack:replace("worker", { mode = "stop-first", healthy_within = 20, grace = 1,
+      on_restore = function() fail("the checkout is locked") end })
+    local problem = t.fails("failed", stack.restore, stack, "worker")
+    if problem then t.matches(problem.message, "the checkout is locked") end
+    t.equal(#stack:ps("worker"), t.real and 2 or 1)
+  end },
+  { "a service that did not run is taken away again, and one that does not run is no good one", function(t, here)
+    local stack = t.facts
+    stack:remove("polite")
+    stack:replace("polite", { healthy_within = 20, grace = 1 })
+    stack:verify_images { "polite" }
+    stack:restore("polite")
+    t.equal(#stack:containers("polite"), t.real and 0 or 1)
+    local problem = t.fails("wait.timeout", stack.verify_images, stack, { "polite" }, { within = 0.2, every = 0.1 })
+    if problem then t.matches(problem.message, "of 1 containers of polite 0 run") end
     stack:down { volumes = true }
     clear(here)
   end },

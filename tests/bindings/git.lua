@@ -103,7 +103,8 @@ local function cases(open)
       local function is(state_of_it)
         if t.real then t.equal(state(), state_of_it) end
       end
-      work:run { "git", "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", t.folder .. "/remote", "sub" }
+      work:env { REMOTE = t.folder .. "/remote" }:run(
+        'git -c protocol.file.allow=always submodule --quiet add "$REMOTE" sub')
       work:run("git commit -qm sub")
       is("clean")
       work:run("echo new >sub/unknown")
