@@ -63,8 +63,9 @@ function Proxy:check()
   local taken, problem = pcall(self.docker.exec, self.docker, self.container, { "nginx", "-t" })
   if taken then return end
   if problem.code ~= "command.failed" then error(problem, 0) end
-  dr.fail { code = "proxy.configuration", message = ("nginx in %s refuses its configuration"):format(self.container.name),
-    hint = "mend what it says below, and try it there with nginx -t; it was not told to reload", detail = problem.detail }
+  dr.fail { code = "proxy.configuration", detail = problem.detail,
+    message = ("nginx in %s refuses its configuration"):format(self.container.name),
+    hint = "mend what it says below, and try it there with nginx -t; it was not told to reload" }
 end
 
 -- Rewrites /etc/hosts of the proxy in place (Docker mounts it): deployrun's lines out, the given ones in.

@@ -31,10 +31,18 @@ function verify.own_check(p)
   return { port = p.web_port, host = name, path = path ~= "" and path or "/", status = 200 }
 end
 
--- Fails when one of the services' containers does not keep running: a worker without a health check that dies at once.
+-- Fails when one of the services' containers was started again by the Engine: a worker that dies some time after its
+-- start and has no health check to tell.
 function verify.keep_running(stack, services)
   for _, service in ipairs(services) do
-    for _, container in ipairs(stack:ps(service)) do stack.docker:wait_running(container, { settled = "5s" }) end
+    for _, container in ipairs(stack:containers(service)) do
+      local restarts = stack.docker:inspect(container).restarts or 0 -- not known in a dry run
+      if restarts > 0 then
+        log(stack:logs(service, { tail = 20 }))
+        fail(("%s has died and was started again (%d times)"):format(container.name, restarts),
+          "its log is above; more of it: docker logs " .. container.name)
+      end
+    end
   end
 end
 

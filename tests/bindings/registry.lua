@@ -62,6 +62,22 @@ return spec.recipe("registry", {
     t.equal(docker:pull(repository .. ":v1",
       { auth = { username = env.APART_USER, password = secret("APART_PASSWORD") } }).changed, false)
   end },
+  { "an image that was pulled gives its name back to the one before", function(t, here)
+    local auth = { username = env.APART_USER, password = secret("APART_PASSWORD") }
+    local docker = as_ci(here)
+    build(here, "stack", "newer")
+    docker:push(repository .. ":stack")
+    local newer = docker:image(repository .. ":stack").id
+    build(here, "stack", "older")
+    local older = docker:image(repository .. ":stack").id
+    local stack = here:compose { dir = "stack" }
+    stack:pull { services = "api", auth = auth }
+    t.equal(docker:image(repository .. ":stack").id, newer)
+    stack:restore_images()
+    t.equal(docker:image(repository .. ":stack").id, older)
+    docker:remove_image(older)
+    docker:remove_image(newer)
+  end },
   { "a stack's images are pulled with the credentials, and not without", function(t, here)
     local auth = { username = env.APART_USER, password = secret("APART_PASSWORD") }
     local docker = as_ci(here)

@@ -35,7 +35,7 @@ broken() {
   state >after
   [ "$status" -eq 1 ] || fail "$variant ended with exit status $status, not 1"
   [ "$(seen failed)" -eq 0 ] || fail "$variant: $(seen failed) requests failed"
-  [ "$(served)" = 4 ] || fail "$variant: clients were answered by versions $(served)"
+  [ "$(served)" = "${seen_versions:-4}" ] || fail "$variant: clients were answered by versions $(served)"
   diff before after || fail "$variant: the state is not what it was before"
   grep -q "$message" run.out || fail "$variant: the failure does not say '$message'"
 }
@@ -65,7 +65,8 @@ broken 7 badmigration 'migrate' migrations=any
 broken 8 addfield 'cannot live with migration tours.0003_booking_seats'
 broken 9 badproxy 'Build images.*failed'
 grep -q 'nginx in .* refuses its configuration' run.out || fail "nginx is not spoken of"
-broken 10 good 'version 10 is served, and not 11' version=11
+seen_versions='10 4' broken 10 good 'version 10 is served, and not 11' version=11
+seen_versions='11 4' broken 11 dies 'celery.* has died and was started again'
 
 say "a migration does not wait for ever, and does not hold the others up"
 sh "$testbed/stack.sh" sql "$stack" 'begin; lock table tours_booking in access share mode; select pg_sleep(300)' >held.out 2>&1 &
@@ -79,7 +80,7 @@ wait_for_lock() {
   done
 }
 wait_for_lock
-broken 11 addfield 'lock timeout' migrations=any lock_timeout=500ms
+broken 12 addfield 'lock timeout' migrations=any lock_timeout=500ms
 sh "$testbed/stack.sh" sql "$stack" "select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep(300)%'
   and pid <> pg_backend_pid()" >/dev/null
 
@@ -93,12 +94,12 @@ say "stop-first: as many workers as before, and nginx forgets what a run that wa
 containers_of() {
   docker ps --quiet --filter "label=com.docker.compose.project=$project" --filter "label=com.docker.compose.service=$1"
 }
-release 12
+release 13
 docker exec "$(containers_of nginx)" sh -c 'echo "10.255.255.1 api # deployrun" >>/etc/hosts'
 docker-compose --project-directory "$stack" -f "$stack/docker-compose.yml" up -d --no-recreate --no-deps --scale celery=2 \
   celery >scale.out 2>&1 || fail "$(cat scale.out)"
 rolling mode=stop-first
 [ "$status" -eq 0 ] || fail "exit status $status"
 [ "$(containers_of celery | wc -l)" -eq 2 ] || fail "there are $(containers_of celery | wc -l) workers, not 2"
-[ "$(curl -fsS "$url/version")" = '{"version": "12"}' ] || fail "what is served is $(curl -sS "$url/version")"
+[ "$(curl -fsS "$url/version")" = '{"version": "13"}' ] || fail "what is served is $(curl -sS "$url/version")"
 ! docker exec "$(containers_of nginx)" grep deployrun /etc/hosts || fail "the proxy keeps the addresses"

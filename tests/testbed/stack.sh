@@ -18,6 +18,7 @@
 #   http500       starts; /health/ and /api/ answer 500
 #   badmigration  its last migration fails (version 2 and later)
 #   addfield      its last migration adds a NOT NULL column with a default, as Django does it (version 2 and later)
+#   dies          celery ends by itself some seconds after it has started
 #   badproxy      nginx refuses its configuration
 #   fixed-name    api has a container_name, so that there can be only one of it
 #   bind-mount    api, celery and celery-beat run the code of the checkout, not of the image
@@ -46,6 +47,7 @@ write_version() {
   if [ "$2" -ge 2 ]; then cp -R "$here/stack/schema2/." "$1"; fi
   if [ -d "$here/stack/variants/$3" ]; then cp -R "$here/stack/variants/$3/." "$1"; fi
   case $3 in
+    dies) sed -i 's|command: .*"worker".*|command: ["sh", "-c", "sleep 4; exit 1"]|' "$1/docker-compose.yml" ;;
     badproxy) echo 'nonsense on;' >>"$1/nginx/tours.conf" ;;
     fixed-name) add_to_services "$1" 'api' "    container_name: \${COMPOSE_PROJECT_NAME}-web" ;;
     bind-mount) sed -i 's|^    - static:/srv/static$|&\n    - .:/app:ro|' "$1/docker-compose.yml" ;;
@@ -60,7 +62,7 @@ add_to_services() { sed -i "s|^  $2:\$|&\n$3|" "$1/docker-compose.yml"; }
 check_version() {
   case $version in '' | *[!0-9]* | 0) usage_error "a version is a number from 1 up, not '$version'" ;; esac
   case $variant in
-    good | crash | http500 | badproxy | fixed-name | bind-mount) ;;
+    good | crash | http500 | badproxy | dies | fixed-name | bind-mount) ;;
     badmigration | addfield) [ "$version" -ge 2 ] || usage_error "$variant needs version 2 or later" ;;
     *) usage_error "unknown variant '$variant'" ;;
   esac
