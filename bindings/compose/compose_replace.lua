@@ -85,11 +85,16 @@ local function any_runs(stack, service, containers)
   return false
 end
 
--- Stopped containers of the service are removed: compose would start them, with the image they once had.
+-- Stopped containers of the service are removed: compose would start them, with the image they once had. One that dies
+-- again and again may run at that moment.
 local function sweep(stack, service)
   local running = {}
   for _, container in ipairs(stack:containers(service)) do
-    if container.running then running[#running + 1] = container else stack.docker:remove(container) end
+    if container.running then
+      running[#running + 1] = container
+    else
+      stack.docker:remove(container, { force = container.state == "restarting" })
+    end
   end
   return running
 end

@@ -39,7 +39,7 @@ function verify.keep_running(stack, services)
       local restarts = stack.docker:inspect(container).restarts or 0 -- not known in a dry run
       if restarts > 0 then
         log(stack:logs(service, { tail = 20 }))
-        fail(("%s has died and was started again (%d times)"):format(container.name, restarts),
+        fail(("%s has died and was started again (restarts: %d)"):format(container.name, restarts),
           "its log is above; more of it: docker logs " .. container.name)
       end
     end
