@@ -4,6 +4,7 @@
 
 #include "text.h"
 
+#include <pthread.h>
 #include <string.h>
 
 enum { ECHOED = 2 }; /* room that a line leaves for the "^C" a terminal writes behind it */
@@ -89,10 +90,23 @@ static void write_all(FILE *stream, const ui_buf *text) {
   clearerr(stream);
 }
 
+/* A signal handler that writes its own lines waits while the terminal and region_rows differ. */
+static sigset_t hold_signals(void) {
+  sigset_t all, before;
+  (void)sigfillset(&all);
+  (void)pthread_sigmask(SIG_BLOCK, &all, &before);
+  return before;
+}
+
+static void release_signals(sigset_t before) {
+  (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 void ui_region_draw(ui_screen *screen, const ui_region_line *lines, size_t count) {
   if (!screen->live) return;
   ui_buf *frame = &screen->frame;
   ui_buf_reset(frame);
+  sigset_t before = hold_signals();
   erase(screen, frame);
   size_t room = screen->columns(screen->data) - ECHOED - 1;
   ui_buf cut = UI_BUF_INIT;
@@ -107,21 +121,26 @@ void ui_region_draw(ui_screen *screen, const ui_region_line *lines, size_t count
   ui_buf_free(&cut);
   write_all(screen->out, frame);
   screen->region_rows = (sig_atomic_t)region_rows(screen);
+  release_signals(before);
 }
 
 void ui_region_clear(ui_screen *screen) {
   if (!screen->live) return;
   ui_buf_reset(&screen->frame);
+  sigset_t before = hold_signals();
   erase(screen, &screen->frame);
   write_all(screen->out, &screen->frame);
+  release_signals(before);
 }
 
 void ui_put(ui_screen *screen, ui_stream to, const ui_buf *text) {
   if (screen->live && to == UI_OUT) {
     ui_buf_reset(&screen->frame);
+    sigset_t before = hold_signals();
     erase(screen, &screen->frame);
     ui_buf_add_bytes(&screen->frame, ui_buf_text(text), text->length);
     write_all(screen->out, &screen->frame);
+    release_signals(before);
     return;
   }
   ui_region_clear(screen);
