@@ -202,7 +202,8 @@ static bool end_cancelled(dr_ssh_session *s, dr_ssh_channel *c) {
   if (dr__ssh_room_is_full(s, c, why, sizeof why)) {
     dr__fail(&err, "cancelled", "the command on %s was not begun; %s", s->config->alias, why);
   } else {
-    dr__fail(&err, "cancelled", "the command on %s was stopped", s->config->alias);
+    dr__fail(&err, "cancelled", "the command on %s was %s", s->config->alias,
+             c->started ? "stopped" : "not begun");
   }
   return end(s, c, &err);
 }

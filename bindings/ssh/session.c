@@ -379,7 +379,8 @@ static void end_channel(dr_ssh_session *s, dr_ssh_channel *channel) {
   dr_err err = DR_ERR_INIT;
   if (channel->cancel && !(channel->started && channel->kind == DR_SSH_COMMAND)) {
     channel->how.not_begun = !channel->started;
-    dr__fail(&err, "cancelled", "the command on %s was stopped", s->config->alias);
+    dr__fail(&err, "cancelled", "the command on %s was %s", s->config->alias,
+             channel->started ? "stopped" : "not begun");
   } else if (s->ready && strcmp(s->err.code, "cancelled") != 0) {
     dr__ssh_channel_lost(s, channel, &err);
   } else {
