@@ -314,21 +314,6 @@ static json_t *assume_change(const dr_op *op) {
 
 /* ------------------------------------------------------------ docker.wait_exited */
 
-static json_t *parse_exit(dr_op *op, const dr_engine_answer *answer, dr_err *err) {
-  (void)op;
-  (void)err;
-  json_t *code = json_object_get(answer->json, "StatusCode");
-  return json_pack("{s:O}", "exit_code", code ? code : json_null());
-}
-
-static int start_wait_exited(dr_op *op, dr_err *err) {
-  const dr_docker_call_spec spec = {.method = "POST",
-                                    .path = container_path(op, "/wait"),
-                                    .timeout_s = dr__arg_number(op, "within", 600),
-                                    .parse = parse_exit};
-  return dr__docker_call(op, &spec, err);
-}
-
 static char *preview_wait_exited(const dr_op *op) {
   return preview_of(op, "wait");
 }
@@ -533,7 +518,7 @@ static const dr_opspec ops[] = {
      .args = exited_args,
      .preview = preview_wait_exited,
      .assume = assume_exit,
-     .start = start_wait_exited},
+     .start = dr__docker_exited_start},
     {0},
 };
 

@@ -64,6 +64,7 @@ int dr__docker_healthy_check(const dr_op *op, dr_err *err);
 int dr__docker_healthy_start(dr_op *op, dr_err *err);
 char *dr__docker_healthy_preview(const dr_op *op);
 json_t *dr__docker_healthy_assume(const dr_op *op);
+int dr__docker_exited_start(dr_op *op, dr_err *err);
 
 /* "3f2a9c0d1e5b (api_1)": a container as a person knows it. */
 void dr__docker_shown(const dr_op *op, char *text, size_t size);

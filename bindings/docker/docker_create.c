@@ -140,3 +140,11 @@ void dr__docker_explain_start(dr_err *err, const char *name) {
   dr_err_clear(err);
   dr__err_move(err, &problem);
 }
+
+void dr__docker_left_behind(dr_err *err, const char *container, const dr_err *why) {
+  size_t length = strlen(err->message);
+  snprintf(err->message + length, sizeof err->message - length,
+           "; its container %.80s could not be removed and may still run: %.300s", container,
+           why->message);
+  dr__err_hint(err, "look at it and remove it there: docker rm --force %.80s", container);
+}

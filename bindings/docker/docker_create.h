@@ -58,6 +58,10 @@ void dr__docker_create_clear(dr_docker_create *self);
 void dr__docker_create_go(dr_docker_steps *steps, const char *name, dr_docker_next next);
 bool dr__docker_created(dr_docker_steps *steps, const dr_engine_answer *answer, dr_err *err);
 
+/* Says in the error of an op that its container was to be removed for it and could not be, and why.
+ */
+void dr__docker_left_behind(dr_err *err, const char *container, const dr_err *why);
+
 /* Gives an error of a start its code: docker.port_in_use, docker.not_started. */
 void dr__docker_explain_start(dr_err *err, const char *name);
 

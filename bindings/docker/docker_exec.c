@@ -25,6 +25,7 @@ typedef struct exec {
   dr_frames frames;
   dr_capture capture;
   char *id;
+  bool started; /* the command may run */
   int asked;
 } exec;
 
@@ -46,16 +47,16 @@ static void release(dr_op *op) {
 }
 
 static void cancel(dr_op *op) {
+  bool started = ((const exec *)op->self)->started;
   release(op);
-  dr__docker_fail_cancelled(op);
+  if (started)
+    dr__op_fail_cancelled(op, "%s was cancelled; the command may still run in the container",
+                          op->spec->name);
+  else
+    dr__docker_fail_cancelled(op);
 }
 
 static void fail(exec *self, dr_err *err) {
-  if (strcmp(err->code, "docker.timeout") == 0) {
-    dr__fail(err, "command.timeout",
-             "the command did not end within %g s and may still run in the container",
-             dr__arg_number(self->op, "timeout", USUAL_TIMEOUT));
-  }
   char *tail = dr__capture_tail(&self->capture);
   if (tail && tail[0]) dr__err_detail(err, tail, strlen(tail));
   free(tail);
@@ -146,10 +147,15 @@ static void on_ended(void *data, dr_engine_answer *answer, dr_err *err) {
   (void)answer;
   self->under_way = NULL;
   dr__frames_end(&self->frames);
-  if (err)
-    fail(self, err);
-  else
+  if (!err) {
     ask(self);
+    return;
+  }
+  if (strcmp(err->code, "docker.timeout") == 0)
+    dr__fail(err, "command.timeout",
+             "the command did not end within %g s and may still run in the container",
+             dr__arg_number(self->op, "timeout", USUAL_TIMEOUT));
+  fail(self, err);
 }
 
 static int run(exec *self, dr_err *err) {
@@ -167,6 +173,7 @@ static int run(exec *self, dr_err *err) {
                                        .data = self};
     status = dr__op_whole(self->op, err);
     if (status == DR_OK) status = dr__engine_start(&self->under_way, self->engine, &request, err);
+    self->started = status == DR_OK;
   } else {
     dr__err_nomem(err);
   }

@@ -65,7 +65,10 @@ static void on_removed(dr_docker_steps *steps, const dr_engine_answer *answer, d
   oneoff *self = steps->data;
   (void)answer;
   bool gone = !err || strcmp(err->code, "docker.no_such_container") == 0;
-  if (!gone && !self->err.code[0]) dr__err_move(&self->err, err);
+  if (!gone && self->err.code[0])
+    dr__docker_left_behind(&self->err, self->create.container, err);
+  else if (!gone)
+    dr__err_move(&self->err, err);
   finish(steps);
 }
 
@@ -105,8 +108,7 @@ static void fail_late(dr_docker_steps *steps, const dr_engine_answer *answer, dr
   dr_err err = DR_ERR_INIT;
   (void)answer;
   (void)ended;
-  dr__fail(&err, "command.timeout",
-           "the command in a new container of %s did not end within %g s and was stopped",
+  dr__fail(&err, "command.timeout", "the command in a new container of %s did not end within %g s",
            dr__arg_string(steps->op, "image", ""), bound_of(steps->op));
   dr__err_hint(&err, "if it may take longer, say timeout = seconds");
   give_up(steps, &err);

@@ -5,12 +5,13 @@
 #include "docker_create.h"
 
 #include "core/err.h"
+#include "target/sudo.h"
 #include "target/target.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { LARGEST = 1 << 20 };
+enum { LARGEST = 1 << 20, BOUND_MS = 30000 };
 
 struct dr_docker_read {
   dr_target *target; /* referenced */
@@ -21,7 +22,9 @@ struct dr_docker_read {
   void (*on_done)(void *data, const char *text, size_t length, dr_err *err);
   void *data;
   bool cancelled;
+  bool late;
   dr_exec *exec;
+  uv_timer_t timer; /* bounds it */
 };
 
 static void read_free(dr_docker_read *read) {
@@ -51,7 +54,12 @@ static void on_output(void *data, int stream, const char *bytes, size_t length) 
 }
 
 static void explain(const dr_docker_read *read, dr_exec_exit *how, dr_err *err) {
-  if (how->err.code[0]) {
+  if (read->late) {
+    dr__fail(err, "docker.env_file", "the env file %s was not read within %d s", read->path,
+             BOUND_MS / 1000);
+    dr__err_hint(err, "it is looked for on the server, in the folder of the target: is it a named "
+                      "pipe, or on a network folder that hangs?");
+  } else if (how->err.code[0]) {
     dr__err_move(err, &how->err);
   } else if (read->length > LARGEST) {
     dr__fail(err, "docker.env_file", "the env file %s is larger than 1 MiB", read->path);
@@ -63,6 +71,16 @@ static void explain(const dr_docker_read *read, dr_exec_exit *how, dr_err *err) 
   }
 }
 
+static void on_closed(uv_handle_t *timer) {
+  read_free(timer->data);
+}
+
+static void on_late(uv_timer_t *timer) {
+  dr_docker_read *read = timer->data;
+  read->late = true;
+  read->target->transport->klass->cancel(read->exec);
+}
+
 static void on_exited(void *data, dr_exec_exit *how) {
   dr_docker_read *read = data;
   dr_err err = DR_ERR_INIT;
@@ -72,7 +90,7 @@ static void on_exited(void *data, dr_exec_exit *how) {
                   err.code[0] ? &err : NULL);
   }
   dr_err_clear(&err);
-  read_free(read);
+  uv_close((uv_handle_t *)&read->timer, on_closed);
 }
 
 static int begin(dr_docker_read *read, dr_op *op, dr_err *err) {
@@ -83,7 +101,11 @@ static int begin(dr_docker_read *read, dr_op *op, dr_err *err) {
   int status = dr__command_build(&command, read->target, words, NULL, 0, dr__runtime_is_secret,
                                  dr__op_runtime(op), err);
   json_decref(words);
-  if (status) return status;
+  if (status == DR_OK) status = dr__sudo_prepare(&command, read->target, false, err);
+  if (status) {
+    dr__command_clear(&command);
+    return status;
+  }
   const dr_exec_request request = {.argv = command.argv,
                                    .cwd = command.cwd,
                                    .env = command.env,
@@ -95,7 +117,11 @@ static int begin(dr_docker_read *read, dr_op *op, dr_err *err) {
   status = dr__op_whole(op, err);
   if (status == DR_OK) status = transport->klass->exec(transport, &request, &read->exec, err);
   dr__command_clear(&command);
-  return status;
+  if (status) return status;
+  uv_timer_init(transport->loop, &read->timer);
+  read->timer.data = read;
+  uv_timer_start(&read->timer, on_late, BOUND_MS, 0);
+  return DR_OK;
 }
 
 int dr__docker_read(dr_docker_read **out, dr_op *op, const char *path,

@@ -45,7 +45,8 @@ static void end_well(dr_docker_steps *steps, bool unchanged) {
 static void on_taken_away(dr_docker_steps *steps, const dr_engine_answer *answer, dr_err *err) {
   run *self = steps->data;
   (void)answer;
-  (void)err; /* why it could not be started matters more */
+  bool gone = !err || strcmp(err->code, "docker.no_such_container") == 0;
+  if (!gone) dr__docker_left_behind(&self->err, name_of(steps), err);
   dr__docker_steps_fail(steps, &self->err);
 }
 

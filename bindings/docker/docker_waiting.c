@@ -1,18 +1,26 @@
-/* docker_waiting.c - the ops docker.logs, docker.wait_healthy and docker.wait_running. Called
- * through the gate and from the loop, on the runtime's thread.
+/* docker_waiting.c - the ops docker.logs, docker.wait_healthy, docker.wait_running and
+ * docker.wait_exited. Called through the gate and from the loop, on the runtime's thread.
  */
 #include "docker.h"
 
 #include "core/err.h"
 #include "docker_check.h"
+#include "docker_frames.h"
 #include "docker_logs.h"
+#include "docker_steps.h"
 #include "docker_wait.h"
 #include "http/http.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { USUAL_TAIL = 100, USUAL_WITHIN = 60, SHOWN_TAIL = 20, USUAL_SETTLED = 5 };
+enum {
+  USUAL_TAIL = 100,
+  USUAL_WITHIN = 60,
+  SHOWN_TAIL = 20,
+  USUAL_SETTLED = 5,
+  USUAL_EXITED = 600
+};
 
 /* ------------------------------------------------------------ docker.logs */
 
@@ -227,3 +235,86 @@ const dr_arg dr__docker_running_args[] = {{"socket", DR_ARG_STRING, DR_REQUIRED}
                                           {"restarts", DR_ARG_INTEGER, 0},
                                           {"tail", DR_ARG_INTEGER, 0},
                                           {0}};
+
+/* ------------------------------------------------------------ docker.wait_exited */
+
+typedef struct exited {
+  dr_frames frames;
+  dr_capture log;
+  dr_err err; /* that it still runs, while its log is read */
+} exited;
+
+static void exited_free(void *data) {
+  exited *self = data;
+  dr__capture_free(&self->log);
+  dr_err_clear(&self->err);
+  free(self);
+}
+
+static void on_log_output(void *data, int stream, const char *bytes, size_t length) {
+  exited *self = data;
+  (void)stream;
+  dr__capture_add(&self->log, 1, bytes, length);
+}
+
+static int on_log_body(void *data, const char *bytes, size_t length) {
+  exited *self = ((dr_docker_steps *)data)->data;
+  dr__frames_feed(&self->frames, bytes, length);
+  return 0;
+}
+
+static void on_log(dr_docker_steps *steps, const dr_engine_answer *answer, dr_err *err) {
+  exited *self = steps->data;
+  (void)answer;
+  (void)err; /* the reason to fail is known already */
+  dr__frames_end(&self->frames);
+  char *tail = dr__capture_tail(&self->log);
+  if (tail && tail[0]) dr__err_detail(&self->err, tail, strlen(tail));
+  free(tail);
+  dr__docker_steps_fail(steps, &self->err);
+}
+
+/* It runs longer than it was given. */
+static void fail_running(dr_docker_steps *steps) {
+  exited *self = steps->data;
+  const dr_op *op = steps->op;
+  char shown[160], after[64];
+  dr__docker_shown(op, shown, sizeof shown);
+  dr__fail(&self->err, "wait.timeout", "%s did not end within %g s", shown,
+           dr__arg_number(op, "within", USUAL_EXITED));
+  dr__err_hint(&self->err, "its last log lines are shown. If it only needs longer, say within = "
+                           "seconds");
+  snprintf(after, sizeof after, "/logs?stdout=1&stderr=1&tail=%d", SHOWN_TAIL);
+  const dr_docker_step step = {
+      .path = dr__engine_path("/containers/", dr__arg_string(op, "container", ""), after),
+      .on_body = on_log_body,
+      .next = on_log};
+  dr__docker_steps_go(steps, &step);
+}
+
+static void on_exited(dr_docker_steps *steps, const dr_engine_answer *answer, dr_err *err) {
+  if (err && strcmp(err->code, "docker.timeout") == 0) {
+    fail_running(steps);
+  } else if (err) {
+    dr__docker_steps_fail(steps, err);
+  } else {
+    json_t *code = json_object_get(answer->json, "StatusCode");
+    dr__docker_steps_done(steps, json_pack("{s:O}", "exit_code", code ? code : json_null()));
+  }
+}
+
+int dr__docker_exited_start(dr_op *op, dr_err *err) {
+  exited *self = calloc(1, sizeof *self);
+  if (!self) return dr__err_nomem(err);
+  self->log.keep = DR_LOGS_KEEP;
+  self->frames.on_output = on_log_output;
+  self->frames.data = self;
+  dr_docker_steps *steps = dr__docker_steps_new(op, self, exited_free, err);
+  if (!steps) return DR_FAILED;
+  const dr_docker_step step = {
+      .method = "POST",
+      .path = dr__engine_path("/containers/", dr__arg_string(op, "container", ""), "/wait"),
+      .timeout_s = dr__arg_number(op, "within", USUAL_EXITED),
+      .next = on_exited};
+  return dr__docker_steps_begin(steps, &step, err);
+}

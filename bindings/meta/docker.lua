@@ -202,7 +202,7 @@ function Engine:wait_running(container, options) end
 
 ---Waits until a container has ended.
 ---
----Check: in a dry run it is only recorded. Fails: docker.timeout.
+---Check: in a dry run it is only recorded. Fails: wait.timeout, with the last log lines as detail.
 ---@param container string|table
 ---@param options? {within?: number|string} default ten minutes
 ---@return {exit_code: integer}

@@ -6,7 +6,8 @@
 -- ssh.protocol, ssh.host_key_unknown, ssh.host_key_changed, ssh.host_key_revoked, ssh.auth, ssh.jump, ssh.channel,
 -- ssh.connection_lost, ssh.exit_status_lost, ssh.login_shell; and with those of a command: command.failed, command.signal,
 -- command.timeout, command.not_found, command.not_executable, command.not_started, command.no_such_folder, command.argument,
--- command.stuck, sudo.password, sudo.refused, sudo.terminal, secret.in_command. docs/errors.md explains them.
+-- sudo.password, sudo.refused, sudo.terminal, secret.in_command. docs/errors.md explains them. A command that was stopped
+-- and may still run has the cause command.stuck.
 
 ---@class deployrun.HostOptions
 ---@field [1]? string the host, as in host{ "web1", user = "deploy" }
@@ -39,7 +40,7 @@ local Target = {}
 -- ---------------------------------------------------------------------------------------------- commands
 
 ---@class deployrun.RunOptions
----@field timeout? number|string how long it may take, default one hour; then TERM, after 5 s KILL, and command.timeout
+---@field timeout? number|string how long it may take, default one hour; then TERM, after 5 s KILL (over SSH after 2 s, and 1 s later it is left alone), and command.timeout, which says whether it may still run
 ---@field stdin? string what it reads on standard input; default: nothing
 ---@field any_status? boolean a status other than 0 is a result, not a failure
 ---@field name? string words that stand behind the command in the plan

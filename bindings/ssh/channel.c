@@ -22,14 +22,8 @@ enum {
   KILL_MS = 1000,        /* and from KILL until it is left alone */
   WRITE_SIZE = 128 << 10,
   CHUNK_SIZE = 32 << 10,
-  BLOCKS_AT_A_TIME = 16,
-  REFUSED_MS = 50,
-  MAX_REFUSALS = 5
+  BLOCKS_AT_A_TIME = 16
 };
-
-static bool is_command(const dr_ssh_channel *c) {
-  return c->kind == DR_SSH_COMMAND || c->kind == DR_SSH_STREAM_COMMAND;
-}
 
 bool dr__ssh_may_write(dr_ssh_session *s) {
   return (ssh_get_status(s->ssh) & SSH_WRITE_PENDING) == 0;
@@ -163,7 +157,7 @@ void dr__ssh_channel_finish(dr_ssh_channel *c, dr_err *err) {
 void dr__ssh_channel_drop(dr_ssh_session *s, dr_ssh_channel *c) {
   if (c->ssh == NULL) return;
   ssh_remove_channel_callbacks(c->ssh, &c->callbacks);
-  if (is_command(c) && --s->open_commands == 0) s->most_commands = UINT_MAX;
+  if (dr__ssh_is_command(c) && --s->open_commands == 0) s->most_commands = UINT_MAX;
   dr_ssh_closing *list = realloc(s->closing, (s->closing_count + 1) * sizeof *list);
   if (list != NULL) {
     s->closing = list;
@@ -203,13 +197,20 @@ static bool end(dr_ssh_session *s, dr_ssh_channel *c, dr_err *err) {
 
 static bool end_cancelled(dr_ssh_session *s, dr_ssh_channel *c) {
   dr_err err = DR_ERR_INIT;
-  dr__fail(&err, "cancelled", "the command on %s was stopped", s->config->alias);
+  char why[200];
+  c->how.not_begun = !c->started;
+  if (dr__ssh_room_is_full(s, c, why, sizeof why)) {
+    dr__fail(&err, "cancelled", "the command on %s was not begun; %s", s->config->alias, why);
+  } else {
+    dr__fail(&err, "cancelled", "the command on %s was %s", s->config->alias,
+             c->started ? "stopped" : "not begun");
+  }
   return end(s, c, &err);
 }
 
 static bool end_abandoned(dr_ssh_session *s, dr_ssh_channel *c) {
   dr_err err = DR_ERR_INIT;
-  dr__fail(&err, "cancelled", "the command on %s did not end when it was told to",
+  dr__fail(&err, "command.stuck", "the command on %s did not end when it was told to",
            s->config->alias);
   dr__err_hint(&err, "it may still be running there: look before running it again");
   return end(s, c, &err);
@@ -256,9 +257,11 @@ static bool end_refused(dr_ssh_session *s, dr_ssh_channel *c) {
 static bool end_late(dr_ssh_session *s, dr_ssh_channel *c) {
   dr_err err = DR_ERR_INIT;
   dr__fail(&err, "ssh.timeout", "%s did not say within %d s whether it %s", s->config->alias,
-           OPEN_BOUND_MS / 1000, is_command(c) ? "starts the command" : "connects the stream");
-  dr__err_hint(&err, is_command(c) ? "the host may be overloaded: look at its load and log"
-                                   : "check that the destination can be reached from the host");
+           OPEN_BOUND_MS / 1000,
+           dr__ssh_is_command(c) ? "starts the command" : "connects the stream");
+  dr__err_hint(&err, dr__ssh_is_command(c)
+                         ? "the host may be overloaded: look at its load and log"
+                         : "check that the destination can be reached from the host");
   return end(s, c, &err);
 }
 
@@ -287,7 +290,7 @@ static void set_link(dr_ssh_channel *c, dr_ssh_link_state state) {
 
 /* A libssh channel to open, or for a command one that is open already. */
 static ssh_channel take_channel(dr_ssh_session *s, const dr_ssh_channel *c) {
-  ssh_channel spare = is_command(c) ? s->spare : NULL;
+  ssh_channel spare = dr__ssh_is_command(c) ? s->spare : NULL;
   if (spare == NULL) return ssh_channel_new(s->ssh);
   s->spare = NULL;
   s->open_commands--;
@@ -297,7 +300,7 @@ static ssh_channel take_channel(dr_ssh_session *s, const dr_ssh_channel *c) {
 }
 
 static bool prepare(dr_ssh_session *s, dr_ssh_channel *c, uint64_t now) {
-  if (is_command(c) && !c->connect_only && !dr__ssh_shell_prepare(c)) return false;
+  if (dr__ssh_is_command(c) && !c->connect_only && !dr__ssh_shell_prepare(c)) return false;
   c->ssh = take_channel(s, c);
   if (c->ssh == NULL) return false;
   c->callbacks = (struct ssh_channel_callbacks_struct){
@@ -310,7 +313,7 @@ static bool prepare(dr_ssh_session *s, dr_ssh_channel *c, uint64_t now) {
   };
   ssh_callbacks_init(&c->callbacks);
   ssh_set_channel_callbacks(c->ssh, &c->callbacks);
-  if (is_command(c)) s->open_commands++;
+  if (dr__ssh_is_command(c)) s->open_commands++;
   c->phase = DR_SSH_OPENING;
   c->deadline_ms = now + OPEN_BOUND_MS;
   set_link(c, DR_SSH_LINK_OPENING);
@@ -329,35 +332,10 @@ static int open_now(dr_ssh_channel *c) {
 
 /* Gives up a channel that the server did not open. */
 static void forget_channel(dr_ssh_session *s, dr_ssh_channel *c) {
-  if (is_command(c)) s->open_commands--;
+  if (dr__ssh_is_command(c)) s->open_commands--;
   ssh_remove_channel_callbacks(c->ssh, &c->callbacks);
   ssh_channel_free(c->ssh);
   c->ssh = NULL;
-}
-
-static unsigned count_running(const dr_ssh_session *s) {
-  unsigned count = 0;
-  for (const dr_ssh_channel *c = s->channels; c != NULL; c = c->next) {
-    if (is_command(c) && c->ssh != NULL && c->phase > DR_SSH_OPENING) count++;
-  }
-  return count;
-}
-
-/* After the server did not open a session channel. It has a limit (MaxSessions), which is now
- * known: the command waits for one of the others to end. When none is left, the server may still be
- * busy ending them, or others it has opened may not have been looked at yet, so it is asked a few
- * times more. False when it has refused for good. */
-static bool wait_for_place(dr_ssh_session *s, dr_ssh_channel *c, uint64_t now) {
-  unsigned running = count_running(s);
-  c->phase = DR_SSH_NEW;
-  c->deadline_ms = 0;
-  if (running > 0) {
-    s->most_commands = running;
-    return true;
-  }
-  c->refusals++;
-  c->deadline_ms = now + REFUSED_MS * c->refusals;
-  return (s->opened_any || s->open_commands > 0) && c->refusals <= MAX_REFUSALS;
 }
 
 /* The next request after opening, if any. */
@@ -389,7 +367,7 @@ static void enter_running(dr_ssh_channel *c) {
 
 /* Goes from one phase to the next after the server agreed to the present one. */
 static void advance(dr_ssh_session *s, dr_ssh_channel *c) {
-  bool ready = is_command(c) ? c->phase == DR_SSH_EXEC : c->phase == DR_SSH_OPENING;
+  bool ready = dr__ssh_is_command(c) ? c->phase == DR_SSH_EXEC : c->phase == DR_SSH_OPENING;
   if (ready) {
     enter_running(c);
   } else if (c->phase == DR_SSH_OPENING && c->pty) {
@@ -397,22 +375,6 @@ static void advance(dr_ssh_session *s, dr_ssh_channel *c) {
   } else {
     enter_exec(s, c);
   }
-}
-
-/* True while a channel is being opened that is meant for the next command. */
-static bool spare_comes(const dr_ssh_session *s) {
-  for (const dr_ssh_channel *c = s->channels; c != NULL; c = c->next) {
-    if (c->connect_only && c->phase == DR_SSH_OPENING) return true;
-  }
-  return false;
-}
-
-/* True when a new channel may be opened now, or a spare one be taken. */
-static bool may_open(dr_ssh_session *s, dr_ssh_channel *c, uint64_t now) {
-  if (now < c->deadline_ms) return false;
-  c->deadline_ms = 0;
-  if (!is_command(c) || s->spare != NULL) return true;
-  return s->open_commands < s->most_commands && (c->connect_only || !spare_comes(s));
 }
 
 /* The server would run a command now. What is open is kept for one, so that nothing was in vain. */
@@ -438,15 +400,21 @@ static bool turned_down(dr_ssh_session *s, dr_ssh_channel *c, uint64_t now) {
   if (ssh_get_fd(s->ssh) < 0 || !ssh_is_connected(s->ssh)) return false; /* session.c ends it */
   if (c->phase == DR_SSH_OPENING) {
     forget_channel(s, c);
-    if (is_command(c) && wait_for_place(s, c, now)) return false;
+    if (dr__ssh_is_command(c) && dr__ssh_room_wait(s, c, now)) return false;
   }
   return end_refused(s, c);
+}
+
+/* Ends a channel that has waited for long enough for places that nobody gives back. */
+static bool end_crowded_out(dr_ssh_session *s, dr_ssh_channel *c, uint64_t now) {
+  dr_err err = DR_ERR_INIT;
+  return dr__ssh_room_lacks(s, c, now, &err) && end(s, c, &err);
 }
 
 /* Opens as far as the server has answered. True when the channel is over. */
 static bool open_channel(dr_ssh_session *s, dr_ssh_channel *c, bool cancel, uint64_t now) {
   if (c->phase == DR_SSH_NEW) {
-    if (!may_open(s, c, now)) return false;
+    if (!dr__ssh_room_may_open(s, c, now)) return end_crowded_out(s, c, now);
     if (!prepare(s, c, now)) return end_nomem(s, c);
   }
   if (cancel && c->cancel_step == 0) {

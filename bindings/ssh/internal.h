@@ -437,6 +437,7 @@ struct dr_ssh_channel {
   int status; /* -1 until known */
   char signal[16];
   unsigned refusals;    /* to open it, in a row */
+  uint64_t lacking_ms;  /* until when it waits for locks and tunnels to end; 0: it does not */
   uint64_t deadline_ms; /* of opening, then of what cancelling does next; 0: none */
   int cancel_step;
 };
@@ -466,6 +467,23 @@ void dr__ssh_channels_close(dr_ssh_session *session);
 
 /* When the connection is gone: the error for a channel that was on it. */
 void dr__ssh_channel_lost(dr_ssh_session *session, dr_ssh_channel *channel, dr_err *err);
+
+/* room.c: true for what needs a session channel. */
+bool dr__ssh_is_command(const dr_ssh_channel *channel);
+
+/* True when a new channel may be opened now, or a spare one be taken. */
+bool dr__ssh_room_may_open(dr_ssh_session *session, dr_ssh_channel *channel, uint64_t now);
+
+/* Makes a channel that the server refused wait for its turn; false when there is no use in it. */
+bool dr__ssh_room_wait(dr_ssh_session *session, dr_ssh_channel *channel, uint64_t now);
+
+/* True when the channel waits because as many run as the server allows; what they are, in `why`. */
+bool dr__ssh_room_is_full(const dr_ssh_session *session, const dr_ssh_channel *channel, char *why,
+                          size_t size);
+
+/* True, with err, when it has waited in vain because all of those are held by locks and tunnels. */
+bool dr__ssh_room_lacks(const dr_ssh_session *session, dr_ssh_channel *channel, uint64_t now,
+                        dr_err *err);
 
 /* stream.c: one turn of the pump between fd and an open channel; true when the stream is over. */
 bool dr__ssh_stream_step(dr_ssh_session *session, dr_ssh_channel *channel);

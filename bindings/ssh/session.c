@@ -228,6 +228,7 @@ static int next_due(const dr_ssh_session *s) {
   if (s->config->keepalive_ms > 0) due = s->quiet_ms + (uint64_t)s->config->keepalive_ms;
   for (const dr_ssh_channel *c = s->channels; c != NULL; c = c->next) {
     if (c->deadline_ms != 0 && c->deadline_ms < due) due = c->deadline_ms;
+    if (c->lacking_ms != 0 && c->lacking_ms < due) due = c->lacking_ms;
     if (c->hungry) due = now;
     /* The loop wakes us when it has caught up; nobody does when it was memory that was short. */
     if (c->stalled && now + STALLED_MS < due) due = now + STALLED_MS;
@@ -376,8 +377,10 @@ static void disconnect(dr_ssh_session *s) {
 /* Why the channel ends, given why the session did. */
 static void end_channel(dr_ssh_session *s, dr_ssh_channel *channel) {
   dr_err err = DR_ERR_INIT;
-  if (channel->cancel) {
-    dr__fail(&err, "cancelled", "the command on %s was stopped", s->config->alias);
+  if (channel->cancel && !(channel->started && channel->kind == DR_SSH_COMMAND)) {
+    channel->how.not_begun = !channel->started;
+    dr__fail(&err, "cancelled", "the command on %s was %s", s->config->alias,
+             channel->started ? "stopped" : "not begun");
   } else if (s->ready && strcmp(s->err.code, "cancelled") != 0) {
     dr__ssh_channel_lost(s, channel, &err);
   } else {

@@ -287,25 +287,51 @@ static int connect_tcp(dr_ssh_session *s) {
 
 /* ---- ProxyCommand */
 
+/* A session of its own, so that what the terminal sends to our process group (Ctrl-C) does not end
+ * the connection by which a run is undone; and no signal blocked or ignored, whatever we do. */
+static int set_apart(posix_spawnattr_t *attributes) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  int error = posix_spawnattr_setsigmask(attributes, &signals);
+  sigfillset(&signals);
+  if (error == 0) error = posix_spawnattr_setsigdefault(attributes, &signals);
+  if (error != 0) return error;
+  return posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
+                                                  POSIX_SPAWN_SETSIGDEF);
+}
+
+static int set_files(posix_spawn_file_actions_t *actions, int fd) {
+  int error = posix_spawn_file_actions_adddup2(actions, fd, 0);
+  if (error == 0) error = posix_spawn_file_actions_adddup2(actions, fd, 1);
+  if (error != 0) return error;
+  return posix_spawn_file_actions_addopen(actions, 2, "/dev/null", O_WRONLY, 0);
+}
+
+static int spawn_line(char *line, int fd, pid_t *pid) {
+  char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, line, NULL};
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  int error = posix_spawn_file_actions_init(&actions);
+  if (error != 0) return error;
+  error = posix_spawnattr_init(&attributes);
+  if (error == 0) {
+    error = set_files(&actions, fd);
+    if (error == 0) error = set_apart(&attributes);
+    if (error == 0) error = posix_spawn(pid, "/bin/sh", &actions, &attributes, argv, environ);
+    posix_spawnattr_destroy(&attributes);
+  }
+  posix_spawn_file_actions_destroy(&actions);
+  return error;
+}
+
 /* Starts `sh -c "exec command"` with the socket as its standard input and output. 0, or an error
  * number. */
 static int spawn_proxy(const char *command, int fd, pid_t *pid) {
-  posix_spawn_file_actions_t actions;
   size_t size = strlen(command) + sizeof "exec ";
   char *line = malloc(size);
   if (line == NULL) return ENOMEM;
   snprintf(line, size, "exec %s", command);
-  char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, line, NULL};
-  int error = posix_spawn_file_actions_init(&actions);
-  if (error == 0) {
-    error = posix_spawn_file_actions_adddup2(&actions, fd, 0);
-    if (error == 0) error = posix_spawn_file_actions_adddup2(&actions, fd, 1);
-    if (error == 0) {
-      error = posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-    }
-    if (error == 0) error = posix_spawn(pid, "/bin/sh", &actions, NULL, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-  }
+  int error = spawn_line(line, fd, pid);
   free(line);
   return error;
 }

@@ -115,6 +115,7 @@ static bool try_again(dr_ssh_channel *channel) {
   channel->phase = DR_SSH_NEW;
   channel->deadline_ms = 0;
   channel->refusals = 0;
+  channel->lacking_ms = 0;
   if (dr__ssh_submit(channel, &ignored) == DR_OK) {
     dr_err_clear(&how.err);
     return true;
@@ -227,6 +228,7 @@ void dr__ssh_channel_cancel(dr_ssh_channel *channel) {
     channel->cancel = true;
     if (take_back(session, channel)) {
       dr__fail(&err, "cancelled", "stopped before the command was started");
+      channel->how.not_begun = true;
       dr__ssh_channel_finish(channel, &err);
       /* Nobody else waits for this connection: there is no use in going on with it. */
       if (!session->ready && session->inbox == NULL) dr__ssh_session_stop(session);

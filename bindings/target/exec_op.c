@@ -175,20 +175,48 @@ static void signal_error(const run *r, dr_err *err) {
   add_detail(r, err);
 }
 
-static void timeout_error(const run *r, dr_err *err) {
+/* True when the command was told to end and is not known to have done so. */
+static bool may_still_run(const run *r) {
+  const char *code = r->how.err.code;
+  return strcmp(code, "command.stuck") == 0 ||
+         (strcmp(code, "ssh.connection_lost") == 0 && !r->how.not_begun);
+}
+
+/* What the transport says of how the command was ended is the cause; of one that may still run, the
+ * hint too. */
+static void add_end(run *r, dr_err *err) {
+  if (may_still_run(r)) dr__err_hint(err, "%s", r->how.err.hint);
+  if (may_still_run(r) || r->how.not_begun) dr__err_because(err, &r->how.err);
+}
+
+static void timeout_error(run *r, dr_err *err) {
   char name[160];
   describe(r, name, sizeof name);
-  dr__fail(err, "command.timeout", "%s did not end within %g s and was stopped", name,
-           r->spec.timeout);
+  dr__fail(err, "command.timeout", "%s did not %s within %g s%s", name,
+           r->how.not_begun ? "begin" : "end", r->spec.timeout,
+           r->how.not_begun   ? ""
+           : may_still_run(r) ? " and may still run"
+                              : " and was stopped");
   dr__err_hint(err, "if it may take longer, say timeout = seconds");
+  add_end(r, err);
   add_detail(r, err);
 }
 
-static void stall_error(const run *r, dr_err *err) {
-  dr__fail(err, "transfer.stalled", "no byte was moved for %g s, and it was stopped",
-           r->spec.stall);
+static void stall_error(run *r, dr_err *err) {
+  dr__fail(err, "transfer.stalled", "no byte was moved for %g s, and it %s", r->spec.stall,
+           may_still_run(r) ? "may still run" : "was stopped");
   dr__err_hint(err, "look at the network, and at the disk and load of the target");
+  add_end(r, err);
   add_detail(r, err);
+}
+
+/* The message is all that is shown of an op that was stopped. */
+static void cancelled_error(run *r, dr_err *err) {
+  if (may_still_run(r))
+    dr__fail(err, "cancelled", "it was told to stop and may still run: %s", r->how.err.message);
+  else
+    dr__fail(err, "cancelled", "it was stopped");
+  add_end(r, err);
 }
 
 static void folder_error(const run *r, dr_err *err) {
@@ -204,7 +232,7 @@ static void folder_error(const run *r, dr_err *err) {
 static bool has_failed(run *r, dr_err *err) {
   bool no_folder = r->how.status == DR_NOT_BEGUN && wrote(r, DR_NO_FOLDER_MARK);
   if (r->cancelled)
-    dr__fail(err, "cancelled", "it was stopped");
+    cancelled_error(r, err);
   else if (r->stalled)
     stall_error(r, err);
   else if (r->timed_out)
@@ -282,6 +310,7 @@ static void on_exited(void *data, dr_exec_exit *how) {
   run *r = data;
   r->exec = NULL;
   r->how.status = how->status;
+  r->how.not_begun = how->not_begun;
   memcpy(r->how.signal, how->signal, sizeof r->how.signal);
   dr__err_move(&r->how.err, &how->err);
   conclude(r);

@@ -21,12 +21,13 @@ enum { CHECK_SECONDS = 60, MAX_TRIES = 3 };
 
 typedef struct answer answer;
 
-/* An op that waits until another machine has tried the password. */
+/* An op that waits until another one has tried the password. */
 typedef struct waiter {
   struct waiter *next;
   answer *answer;
   dr_op *op; /* NULL once it was released */
   uv_timer_t timer;
+  int (*go_on)(dr_op *op, dr_err *err);
   bool cancelled;
   bool closing;
 } waiter;
@@ -192,13 +193,14 @@ static void on_waited(uv_handle_t *handle) {
   dr_op *op = w->op;
   dr_err err = DR_ERR_INIT;
   bool cancelled = w->cancelled;
+  int (*go_on)(dr_op *, dr_err *) = w->go_on;
   free(w);
   if (!op) return;
   op->self = NULL;
   op->cancel = op->release = NULL;
   if (cancelled)
     dr__fail(&err, "cancelled", "it was stopped");
-  else if (ask_and_try(op, 0, 0, &err) == DR_OK)
+  else if (go_on(op, &err) == DR_OK)
     return;
   dr__op_fail(op, &err);
 }
@@ -230,10 +232,11 @@ static void release_wait(dr_op *op) {
   end_wait(w);
 }
 
-static int wait_for(answer *a, dr_op *op, dr_err *err) {
+static int wait_for(answer *a, dr_op *op, int (*go_on)(dr_op *op, dr_err *err), dr_err *err) {
   waiter *w = calloc(1, sizeof *w);
   if (!w) return dr__err_nomem(err);
   w->answer = a;
+  w->go_on = go_on;
   w->op = op;
   w->timer.data = w;
   uv_timer_init(op->loop, &w->timer);
@@ -245,15 +248,15 @@ static int wait_for(answer *a, dr_op *op, dr_err *err) {
   return DR_OK;
 }
 
-/* The try is over. Those who wait go on with the loop's next turn, when what came of it is known.
- */
+/* The try is over. Those who wait look again with the loop's next turn, when what came of it is
+ * known. */
 static void end_try(dr_op *op) {
   dr_err err = DR_ERR_INIT;
   answer *a = answer_of(op, &err);
   dr_err_clear(&err);
   op->target->transport->sudo_trying = false;
-  if (!a || a->trying != op) return;
-  a->trying = NULL;
+  if (!a) return;
+  if (a->trying == op) a->trying = NULL;
   for (waiter *w = a->first; w; w = w->next) uv_timer_start(&w->timer, on_wake, 0, 0);
 }
 
@@ -313,11 +316,15 @@ static int try_password(dr_op *op, const char *password, json_int_t tries, json_
   return status;
 }
 
+static int ask_anew(dr_op *op, dr_err *err) {
+  return ask_and_try(op, 0, 0, err);
+}
+
 /* Tries the shared answer, asking for it when there is none newer than `seen`. */
 static int ask_and_try(dr_op *op, json_int_t tries, json_int_t seen, dr_err *err) {
   answer *a = answer_of(op, err);
   if (!a) return DR_FAILED;
-  if (a->trying) return wait_for(a, op, err);
+  if (a->trying) return wait_for(a, op, ask_anew, err);
   if (a->nobody) {
     dr__sudo_explain(DR_SUDO_PASSWORD, op->target, "commands", err);
     return DR_FAILED;
@@ -388,7 +395,11 @@ int dr__sudo_start(dr_op *op, dr_err *err) {
     return DR_OK;
   }
   const char *given = op->target->transport->sudo_password;
-  if (given && !op->target->transport->sudo_trying) return try_password(op, given, 0, 0, err);
+  if (op->target->transport->sudo_trying) {
+    answer *a = answer_of(op, err);
+    return a ? wait_for(a, op, dr__sudo_start, err) : DR_FAILED;
+  }
+  if (given) return try_password(op, given, 0, 0, err);
   json_t *words = check_words(op);
   if (words && json_array_insert_new(words, 1, json_string("-k")) != 0) {
     json_decref(words);

@@ -24,7 +24,10 @@ typedef struct dr_exec dr_exec; /* each transport has its own; only its class lo
 typedef struct dr_exec_exit {
   int status;      /* 0…255, or -1 */
   char signal[16]; /* "KILL", or "" */
-  dr_err err;      /* err.code[0] when it did not end by itself; moved from by the receiver */
+  /* err.code[0] when it did not end by itself; moved from by the receiver. `command.stuck`: it was
+   * told to end and may still run. */
+  dr_err err;
+  bool not_begun; /* with err: it was told to end before it began */
 } dr_exec_exit;
 
 /* Bytes that a transport carries itself between a file and a command, past the loop and in bounded
@@ -170,9 +173,9 @@ typedef struct dr_command {
 
 typedef bool (*dr_is_secret)(const char *value, void *data);
 
-/* Fails with command.argument (not a command, a zero byte, a bad variable name) or command.secret
- * (a secret would be visible in the process list). is_secret may be NULL. *out is cleared on
- * failure. */
+/* Fails with command.argument (not a command, a zero byte, a bad variable name) or
+ * secret.in_command (a secret would be visible in the process list). is_secret may be NULL. *out is
+ * cleared on failure. */
 int dr__command_build(dr_command *out, const dr_target *target, const json_t *command,
                       const char *input, size_t input_length, dr_is_secret is_secret, void *data,
                       dr_err *err);

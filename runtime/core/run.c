@@ -134,6 +134,7 @@ bool dr__runtime_stop(dr_runtime *rt, const dr_err *reason) {
   dr_walk *run = rt->run;
   if (!run || run->unwinding || run->cancel_level > 0) return false;
   cancel_lanes(run, reason);
+  uv_timer_start(&run->grace, on_grace_over, rt->options.grace_ms, 0);
   return true;
 }
 

@@ -79,6 +79,15 @@ return spec.recipe("docker", {
     problem = t.fails("docker.unhealthy", docker.wait_healthy, docker, slow, { within = 0.5 })
     if problem then t.matches(problem.message, "within 0.5 s: its health check has not passed yet") end
   end },
+  { "a container that does not end in time is named, with its last lines", function(t, here)
+    local docker = here:docker()
+    local name = start(here, "lasting", {}, { "sh", "-c", "echo still at work; exec sleep 1000" })
+    docker:wait_log(name, "at work", { within = 30 })
+    local problem = t.fails("wait.timeout", docker.wait_exited, docker, name, { within = 0.5 })
+    if not problem then return end
+    t.matches(problem.message, name:gsub("%W", "%%%0") .. ".* did not end within 0.5 s")
+    t.matches(problem.detail, "still at work")
+  end },
   { "logs have both streams, with and without a terminal", function(t, here)
     local docker = here:docker()
     local name = start(here, "logs", {}, { "sh", "-c", "echo one; echo two >&2; sleep 0.2; echo three" })

@@ -1,6 +1,6 @@
 #!/bin/sh
 # docker_interrupt.sh - an interrupt in the middle of any call to the engine: nothing that was being made is left behind,
-# and what was to be replaced runs again. The engine goes on with a call whose client is gone, so each call is held up
+# and what was to be replaced runs again; and what is said when a call is not done. The engine goes on with a call whose client is gone, so each call is held up
 # while the interrupt comes, by held_engine.py.
 set -eu
 run='' proxy=''
@@ -46,11 +46,19 @@ return recipe { name = "r", params = { what = param.string {} }, run = function(
     return
   end
   local docker = host("local"):docker()
+  if p.what == "exec" then return docker:exec("deployrun-interruptspec-$$", { "true" }) end
   local fields = { image = "$image", init = true, labels = { ["deployrun.interruptspec"] = "$$" },
     command = { "sleep", "1000" } }
   if p.what == "replace" then fields.steady = 0.2 end
   if p.what ~= "oneoff" then fields.name = "deployrun-interruptspec-$$" end
-  if p.what == "network" then
+  if p.what == "late" then
+    fields.name, fields.timeout = nil, 1
+    docker:oneoff(fields)
+  elseif p.what == "broken" then
+    fields.command = { "no-such-program" }
+    fields.init = nil
+    docker:run(fields)
+  elseif p.what == "network" then
     docker:network_create("deployrun-interruptspec-$$", { labels = fields.labels })
     docker:run(fields)
   else
@@ -127,3 +135,27 @@ for call in 'before POST /containers/create' 'after POST /containers/.*/start'; 
   interrupted compose "${call%% *}" "${call#* }"
   still_there "${COMPOSE_PROJECT_NAME}_api_1"
 done
+
+# fails WHAT HOLD PATTERN…: what it says when the engine does not do this call.
+fails() {
+  phase="$1, $2"
+  what=$1
+  rm -f reached go 'done'
+  echo "$2" >hold
+  shift 2
+  ! DOCKER_HOST="unix://$PWD/engine.sock" "$DEPLOYRUN" r.lua what="$what" >out 2>&1 </dev/null || fail "exit status 0"
+  [ -e reached ] || fail "the call never came"
+  touch go
+  tr -s ' \n' '  ' <out >flat
+  for pattern; do grep -q "$pattern" flat || fail "\"$pattern\" is not said"; done
+  ! grep -q 'stopped\|taken away again' flat || fail "it is told as ended"
+  echo "ok: $phase"
+}
+containers | xargs -r docker rm -f >/dev/null
+fails late 'refuse DELETE /containers/' 'command.timeout' 'did not end within 1 s' \
+  'its container deployrun-oneoff-[-0-9a-f]* could not be removed and may still run: the Docker Engine says: the test refuses' 'docker rm --force'
+containers | xargs -r docker rm -f >/dev/null
+fails broken 'refuse DELETE /containers/' 'docker.not_started' "its container deployrun-interruptspec-$$ could not be removed"
+containers | xargs -r docker rm -f >/dev/null
+docker run -d --init --name "deployrun-interruptspec-$$" --label "$mine" "$image" sleep 999 >/dev/null
+fails exec 'before POST /containers/.*/exec' 'docker.timeout' 'did not finish POST /containers/.*/exec within 30 s'

@@ -2,7 +2,8 @@
 
 Listens on SOCKET and passes each request on to the engine at ENGINE. In the current folder the file `hold` names one
 call: "before POST /containers/create" or "after POST …", by the beginning of its path. That call, the first that fits,
-is held up before the engine gets it, or after the engine has answered: `reached` appears, and it goes on when `go`
+is held up before the engine gets it, or after the engine has answered, or ("refuse DELETE …") is refused with status 500
+and never passed on: `reached` appears, and it goes on when `go`
 does, whether or not its client is still there, as a call to a real engine would. `done` appears when the engine has
 answered it."""
 import os
@@ -33,7 +34,7 @@ def read_request(client):
 
 
 def is_held(head):
-    """"before" or "after" when this is the call to hold up, which is then claimed."""
+    """"before", "after" or "refuse" when this is the call to hold up, which is then claimed."""
     method, path = head.split(b" ", 2)[:2]
     call = method.decode() + " " + re.sub(r"^/v[\d.]+", "", path.decode())
     with lock:
@@ -83,6 +84,11 @@ def serve(client):
     held = is_held(head)
     if held == "before":
         wait_for_go()
+    if held == "refuse":
+        words = b'{"message":"the test refuses"}'
+        reply(client, b"HTTP/1.1 500 No\r\nContent-Type: application/json\r\nConnection: close\r\n"
+              b"Content-Length: %d\r\n\r\n%s" % (len(words), words))
+        return client.close()
     server = socket.socket(socket.AF_UNIX)
     server.connect(engine)
     if re.search(rb"(?i)\r\nupgrade:", head):

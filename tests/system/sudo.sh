@@ -138,7 +138,13 @@ expect 'a recipe can give it' 0 '\[root /etc' -- given "$password" hosts=2
 asked_times 0
 inside test -s /root/scans || fail "PAM did not scan"
 inside test ! -e /root/seen || fail "the password is in the arguments or the environment of a process"
+# The walk before a run comes to all three at once: one tries it, the others wait for what comes of it.
+recipe 'parallel({ 1, 2, 3 }, function() log(h:sudo():read("id -un")) end)'
+expect 'strands that want sudo at once on one host take the one that the recipe gave' 0 root -- given "$password"
 
+# shellcheck disable=SC2016
+recipe 'local root = h:sudo()
+  log("[" .. root:cd("/etc"):run({ "id" }).stdout .. "]")'
 before=$(failed_tries)
 expect 'a wrong answer is asked again and costs one try' 0 'That was not it on h[1-4]' \
   -- typing 'wrong one' "$password" -- "$DEPLOYRUN" recipe.lua hosts=4

@@ -112,6 +112,13 @@ return recipe { name = "sudo-docker", params = { what = param.string { required 
     docker:wait_running(name)
     stack:down()
   end
+  function all.env_file()
+    log("it is [" .. box:sudo():docker():oneoff { image = "deployrun-test/base:1", env_file = "$work/root.env",
+      command = "echo \$ONLY | rev", labels = { ["com.docker.compose.project"] = "$project" } }.stdout .. "]")
+  end
+  function all.pipe()
+    box:sudo():docker():oneoff { image = "deployrun-test/base:1", env_file = "$work/pipe.env", command = "true" }
+  end
   function all.asks()
     local stack = box:sudo():compose { dir = "$work/stack", project = "$project" }
     stack:up { services = { "asks" } }
@@ -157,6 +164,12 @@ expect 'without one the run ends before it begins' 1 'sudo.password' -- setsid "
 expect 'a stack, its services, its containers and what is run once in them' 0 'runs 1' \
   '\[/etc nekot-hsuh-hsuh some input\]' "UserKnownHostsFile $work/known_hosts" 'exec by the engine' \
   'within by its words' 'one-off once' -- given what=stack
+echo 'ONLY=for-root' >"$work/root.env"
+chmod 600 "$work/root.env"
+expect 'an env file that only root may read is read by sudo' 0 'it is .toor-rof' -- given what=env_file
+mkfifo "$work/pipe.env"
+expect 'one that never ends is given up, in a dry run too' 1 'docker.env_file' "pipe.env was not read within 30 s" \
+  -- given --dry-run what=pipe
 
 expect 'a sudo in a container gets no password, and the way that is named instead leads there' 0 'it is asked' \
   'sudo.password: sudo on .*asks asks for a password to run' 'inside a container sudo gets no password' \

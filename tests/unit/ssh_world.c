@@ -298,6 +298,7 @@ static void on_exited(void *data, dr_exec_exit *how) {
   command->exits++;
   command->ms = world_now_ms() - command->began;
   command->how.status = how->status;
+  command->how.not_begun = how->not_begun;
   memcpy(command->how.signal, how->signal, sizeof how->signal);
   dr__err_move(&command->how.err, &how->err);
 }
@@ -333,6 +334,10 @@ void command_start_in(ssh_command *command, dr_transport *transport, const char 
 
 void command_start_pty(ssh_command *command, dr_transport *transport, const char *line) {
   begin(command, transport, line, (dr_exec_request){.pty = true});
+}
+
+void command_start_held(ssh_command *command, dr_transport *transport, const char *line) {
+  begin(command, transport, line, (dr_exec_request){.hold_input = true});
 }
 
 static bool has_exited(void *data) {

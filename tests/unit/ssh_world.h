@@ -89,6 +89,7 @@ void command_start(ssh_command *command, dr_transport *transport, const char *li
 void command_start_in(ssh_command *command, dr_transport *transport, const char *line,
                       const char *cwd, json_t *env);
 void command_start_pty(ssh_command *command, dr_transport *transport, const char *line);
+void command_start_held(ssh_command *command, dr_transport *transport, const char *line);
 void command_start_input(ssh_command *command, dr_transport *transport, const char *line,
                          const char *input, size_t length);
 void command_wait(ssh_command *command, double seconds);

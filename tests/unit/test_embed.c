@@ -270,6 +270,27 @@ static void cleanup_that_takes_too_long_is_a_failed_undo(void **state) {
   assert_true(embedding_told(world, "run_finished", "\"not_undone\":[\"One\"]"));
 }
 
+static void cleanup_after_a_lost_lock_is_bounded_alike(void **state) {
+  embedding *world = *state;
+  char text[600];
+  world->options.grace_ms = 300;
+  snprintf(text, sizeof text,
+           "return recipe { name = \"t\", run = function()\n"
+           "  local here = host(\"local\")\n"
+           "  here:lock(\"embed-%d\")\n"
+           "  step(\"One\", function() here:run { \"true\" } end)\n"
+           "    :undo(function() here:run { \"sleep\", \"20\" } end)\n"
+           "  here:run \"pkill -KILL -f '[d]eployrun-embed-%d.lock'; sleep 20\"\n"
+           "end }",
+           (int)getpid(), (int)getpid());
+  assert_int_equal(embedding_load(world, text), DR_OK);
+  assert_int_equal(dr_run(world->rt, &world->err), DR_UNDO_FAILED);
+  assert_string_equal(world->err.code, "lock.lost");
+  assert_true(embedding_told(world, "run_finished", "\"not_undone\":[\"One\"]"));
+  snprintf(text, sizeof text, "/tmp/deployrun-embed-%d.lock", (int)getpid());
+  unlink(text);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, embedding_begin, embedding_end)
 
 int main(void) {
@@ -288,6 +309,7 @@ int main(void) {
       TEST(a_cancel_before_the_run_is_heard_before_its_first_op),
       TEST(a_cancel_between_walk_and_run_stops_the_first_action),
       TEST(cleanup_that_takes_too_long_is_a_failed_undo),
+      TEST(cleanup_after_a_lost_lock_is_bounded_alike),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -268,7 +268,93 @@ static void a_refused_command(void **state) {
   ends_at(FAKE_DENY, "ssh.channel", "");
 }
 
+/* A server that allows one session, which a lock holds: what waits behind it does not wait for
+ * ever, and is told what it waits for when it is stopped before. */
+static void a_place_that_a_lock_holds(void **state) {
+  (void)state;
+  ssh_command lock = {0}, stopped = {0}, waiting = {0};
+  ssh_server narrow = world_sshd("crowded", "MaxSessions 1\n");
+  world_open(NULL);
+  dr_ssh_options options = world_options();
+  options.port = narrow.port;
+  dr_transport *host = world_transport(&options);
+  command_start_held(&lock, host, "echo held; cat");
+  while (lock.out_length == 0 && lock.exits == 0) uv_run(world.loop, UV_RUN_ONCE);
+  command_start(&waiting, host, "true");
+  command_start(&stopped, host, "true");
+  world_turn_ms(300);
+  host->klass->cancel(stopped.exec);
+  command_wait(&stopped, 1);
+  assert_string_equal(stopped.how.err.code, "cancelled");
+  assert_true(stopped.how.not_begun);
+  assert_non_null(strstr(stopped.how.err.message, "(MaxSessions): 1 lock"));
+  command_wait(&waiting, 40);
+  assert_string_equal(waiting.how.err.code, "ssh.channel");
+  assert_non_null(strstr(waiting.how.err.message, "(MaxSessions): 1 lock"));
+  assert_non_null(strstr(waiting.how.err.hint, "MaxSessions"));
+  host->klass->cancel(lock.exec);
+  command_wait(&lock, 5);
+  assert_false(lock.how.not_begun);
+  command_says(host, "echo free", "free\n", 0);
+  command_free(&lock);
+  command_free(&stopped);
+  command_free(&waiting);
+  dr__transport_unref(host);
+  world_close();
+  world_kill(narrow.pid);
+}
+
+/* Behind commands, which end, it waits as long as they take. */
+static void a_place_that_a_command_holds(void **state) {
+  (void)state;
+  ssh_command first = {0}, second = {0};
+  ssh_server narrow = world_sshd("busy", "MaxSessions 1\n");
+  world_open(NULL);
+  dr_ssh_options options = world_options();
+  options.port = narrow.port;
+  dr_transport *host = world_transport(&options);
+  command_start(&first, host, "echo begun; sleep 33");
+  while (first.out_length == 0 && first.exits == 0) uv_run(world.loop, UV_RUN_ONCE);
+  command_start(&second, host, "echo second");
+  command_wait(&second, 40);
+  assert_string_equal(second.out, "second\n");
+  command_free(&first);
+  command_free(&second);
+  dr__transport_unref(host);
+  world_close();
+  world_kill(narrow.pid);
+}
+
 /* ---- connections that end while a command runs */
+
+static void ignore_signal(int number) {
+  (void)number;
+}
+
+/* Ctrl-C at a terminal goes to the whole process group. */
+static void an_interrupt_leaves_the_proxy_command(void **state) {
+  (void)state;
+  char config[512];
+  pid_t group = getpgrp();
+  world_open(NULL);
+  dr_ssh_options options = world_options();
+  snprintf(
+      config, sizeof config,
+      "Host *\n  ProxyCommand ssh -F none -i %s -o UserKnownHostsFile=%s -p %d -W %%h:%%p %s\n",
+      world.key, world.known_hosts, options.port, options.host);
+  options.config = world_file(0, "by_proxy", config);
+  dr_transport *host = world_transport(&options);
+  assert_int_equal(setpgid(0, 0), 0);
+  void (*before)(int) = signal(SIGINT, ignore_signal);
+  pid_t server = world_serving(host);
+  assert_int_equal(kill(0, SIGINT), 0);
+  world_turn_ms(200);
+  assert_int_equal(world_serving(host), server);
+  signal(SIGINT, before);
+  setpgid(0, group);
+  dr__transport_unref(host);
+  world_close();
+}
 
 /* Starts a command that tells the process id of its server and stays. */
 static pid_t start_long(ssh_command *command, dr_transport *host) {
@@ -315,7 +401,8 @@ static void a_frozen_server(void **state) {
   kill(server, SIGSTOP);
   host->klass->cancel(command.exec); /* cancelling needs no answer */
   command_wait(&command, 5);
-  assert_string_equal(command.how.err.code, "cancelled");
+  assert_string_equal(command.how.err.code, "ssh.connection_lost");
+  assert_non_null(strstr(command.how.err.hint, "still be running"));
   kill(server, SIGKILL);
   command_free(&command);
   command_free(&other);
@@ -336,7 +423,7 @@ static void the_next_command_on_a_frozen_server(void **state) {
   kill(server, SIGSTOP);
   host->klass->cancel(command.exec);
   command_wait(&command, 5);
-  assert_string_equal(command.how.err.code, "cancelled");
+  assert_string_equal(command.how.err.code, "command.stuck");
   command_free(&command);
   command_says(host, "echo again", "again\n", 0); /* within 30 s, over a new connection */
   kill(server, SIGKILL);
@@ -420,6 +507,9 @@ int main(void) {
       cmocka_unit_test(a_server_that_never_starts_the_command),
       cmocka_unit_test(a_lost_exit_status),
       cmocka_unit_test(a_refused_command),
+      cmocka_unit_test(a_place_that_a_lock_holds),
+      cmocka_unit_test(a_place_that_a_command_holds),
+      cmocka_unit_test(an_interrupt_leaves_the_proxy_command),
       cmocka_unit_test(a_killed_server),
       cmocka_unit_test(a_frozen_server),
       cmocka_unit_test(the_next_command_on_a_frozen_server),

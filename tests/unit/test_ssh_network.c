@@ -227,7 +227,7 @@ static void cancelling_across_a_cut(void **state) {
   cut(true);
   host->klass->cancel(command.exec);
   command_wait(&command, 5);
-  assert_string_equal(command.how.err.code, "cancelled");
+  assert_string_equal(command.how.err.code, "command.stuck");
   assert_non_null(strstr(command.how.err.hint, "still be running"));
   cut(false);
   command_free(&command);
