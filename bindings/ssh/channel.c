@@ -116,6 +116,7 @@ static int on_data(ssh_session ssh, ssh_channel channel, void *bytes, uint32_t l
     c->stalled = true;
     return 0;
   }
+  c->moved_ms = dr__ssh_now_ms();
   size_t taken = c->kind == DR_SSH_COMMAND ? give_output(c, is_stderr ? 2 : 1, bytes, length)
                                            : dr__ssh_stream_data(c, bytes, length, is_stderr != 0);
   return (int)taken;

@@ -418,6 +418,7 @@ struct dr_ssh_channel {
   /* the session's thread only, until finished */
   dr_ssh_phase phase;
   int fd;                 /* of a stream */
+  uint64_t moved_ms;      /* when bytes last came over a stream; 0: none yet */
   bool stalled;           /* output is waiting in libssh because the loop is behind */
   bool fetching;          /* that output is being taken from libssh */
   short fd_wants, fd_has; /* poll events of fd */
@@ -437,7 +438,7 @@ struct dr_ssh_channel {
   int status; /* -1 until known */
   char signal[16];
   unsigned refusals;    /* to open it, in a row */
-  uint64_t lacking_ms;  /* until when it waits for locks and tunnels to end; 0: it does not */
+  uint64_t lacking_ms;  /* until when it waits for locks and idle tunnels to end; 0: it does not */
   uint64_t deadline_ms; /* of opening, then of what cancelling does next; 0: none */
   int cancel_step;
 };
@@ -481,7 +482,8 @@ bool dr__ssh_room_wait(dr_ssh_session *session, dr_ssh_channel *channel, uint64_
 bool dr__ssh_room_is_full(const dr_ssh_session *session, const dr_ssh_channel *channel, char *why,
                           size_t size);
 
-/* True, with err, when it has waited in vain because all of those are held by locks and tunnels. */
+/* True, with err, when it has waited in vain because all of those are held by locks and idle
+ * tunnels. */
 bool dr__ssh_room_lacks(const dr_ssh_session *session, dr_ssh_channel *channel, uint64_t now,
                         dr_err *err);
 

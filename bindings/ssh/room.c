@@ -2,7 +2,8 @@
  * waiting for one of them.
  *
  * Nothing tells the limit but a refusal. What then wants a channel waits for one that is given
- * back; for locks and tunnels, which are given back by this run alone, it does not wait for ever.
+ * back; for locks and idle tunnels, which are given back by this run alone, it does not wait for
+ * ever.
  * Called by channel.c on the session's thread.
  */
 #include "internal.h"
@@ -17,18 +18,20 @@ enum { REFUSED_MS = 50, MAX_REFUSALS = 5, LACKING_MS = 30000 };
 
 typedef struct holders {
   unsigned locks, tunnels, commands;
+  unsigned idle; /* of the tunnels: nothing has come over it for LACKING_MS */
 } holders;
 
 bool dr__ssh_is_command(const dr_ssh_channel *c) {
   return c->kind == DR_SSH_COMMAND || c->kind == DR_SSH_STREAM_COMMAND;
 }
 
-static holders count_running(const dr_ssh_session *s) {
+static holders count_running(const dr_ssh_session *s, uint64_t now) {
   holders count = {0};
   for (const dr_ssh_channel *c = s->channels; c != NULL; c = c->next) {
     if (!dr__ssh_is_command(c) || c->ssh == NULL || c->phase <= DR_SSH_OPENING) continue;
     if (c->kind == DR_SSH_STREAM_COMMAND) {
       count.tunnels++;
+      if (now >= c->moved_ms + LACKING_MS) count.idle++;
     } else if (c->hold_input) {
       count.locks++;
     } else {
@@ -43,7 +46,7 @@ static holders count_running(const dr_ssh_session *s) {
  * busy ending them, or others it has opened may not have been looked at yet, so it is asked a few
  * times more. False when it has refused for good. */
 bool dr__ssh_room_wait(dr_ssh_session *s, dr_ssh_channel *c, uint64_t now) {
-  holders running = count_running(s);
+  holders running = count_running(s, now);
   unsigned count = running.locks + running.tunnels + running.commands;
   c->phase = DR_SSH_NEW;
   c->deadline_ms = 0;
@@ -86,7 +89,7 @@ bool dr__ssh_room_is_full(const dr_ssh_session *s, const dr_ssh_channel *c, char
                           size_t size) {
   char text[96] = "";
   if (c->phase != DR_SSH_NEW || !dr__ssh_is_command(c) || !is_full(s)) return false;
-  holders running = count_running(s);
+  holders running = count_running(s, dr__ssh_now_ms());
   add_holders(text, sizeof text, running.locks, "lock");
   add_holders(text, sizeof text, running.tunnels, "tunnel");
   add_holders(text, sizeof text, running.commands, "command");
@@ -97,8 +100,8 @@ bool dr__ssh_room_is_full(const dr_ssh_session *s, const dr_ssh_channel *c, char
 
 bool dr__ssh_room_lacks(const dr_ssh_session *s, dr_ssh_channel *c, uint64_t now, dr_err *err) {
   char why[200];
-  holders running = count_running(s);
-  bool lasting = running.locks + running.tunnels >= s->open_commands;
+  holders running = count_running(s, now);
+  bool lasting = running.locks + running.idle >= s->open_commands;
   if (!lasting || !dr__ssh_room_is_full(s, c, why, sizeof why)) {
     c->lacking_ms = 0;
     return false;
