@@ -114,8 +114,8 @@ static int start_expect(dr_op *op, dr_err *err) {
 }
 
 static char *preview_expect(const dr_op *op) {
-  char *request = dr__http_preview_request(op->args);
-  char *expected = dr__http_preview_expectation(op->args);
+  char *request = dr__http_preview_request(op);
+  char *expected = dr__http_preview_expectation(op);
   double within = bound_of(op);
   char *text = NULL;
   if (request && expected && within > 0) {

@@ -95,6 +95,11 @@ local function at(value, path)
   return value
 end
 
+-- Of a long text the beginning, with the "…" by which a secret that was cut in two is known.
+local function beginning(text)
+  return #text > 1000 and text:sub(1, 1000) .. "…" or text
+end
+
 local function version_in(url, answer, where)
   local header = where:match("^[Hh]eader:(.+)$")
   local version
@@ -103,7 +108,7 @@ local function version_in(url, answer, where)
   return dr.fail { code = "http.no_version",
     message = ("%s tells no version at %s (status %d)"):format(url, where, answer.status),
     hint = "name the JSON field (\"app.version\") or the header (\"header:x-version\") that holds it",
-    detail = answer.body:sub(1, 1000) }
+    detail = beginning(answer.body) }
 end
 
 -- ---------------------------------------------------------------------------------------------- sessions
@@ -212,7 +217,7 @@ function Session:login(path, options)
   if not ok then
     return dr.fail { code = "http.login",
       message = ("the login at %s%s was answered with status %d"):format(self.base, path, answer.status),
-      hint = "are name and password those of this server?", detail = answer.body:sub(1, 1000) }
+      hint = "are name and password those of this server?", detail = beginning(answer.body) }
   end
   if token then
     local value = at(answer.json, token)

@@ -155,7 +155,7 @@ static void add_request(dr_text *to, json_t *args) {
   const char *name;
   json_t *value;
   char *shown = dr__http_safe_url(url ? url : "");
-  if (!shown) to->failed = true;
+  if (!shown || !args) to->failed = true;
   dr__text_printf(to, "%s %s", method ? method : "GET", shown ? shown : "");
   free(shown);
   if (address) dr__text_printf(to, " at %s", address);
@@ -166,13 +166,16 @@ static void add_request(dr_text *to, json_t *args) {
   add_credentials(to, args);
 }
 
-char *dr__http_preview_request(json_t *args) {
+char *dr__http_preview_request(const dr_op *op) {
+  json_t *args = dr__op_masked_args(op);
   dr_text text = {0};
   add_request(&text, args);
+  json_decref(args);
   return dr__text_take(&text);
 }
 
-char *dr__http_preview_send(json_t *args) {
+char *dr__http_preview_send(const dr_op *op) {
+  json_t *args = dr__op_masked_args(op);
   dr_text text = {0};
   const json_t *json = json_object_get(args, "json");
   const char *body = string_at(args, "body");
@@ -181,6 +184,7 @@ char *dr__http_preview_send(json_t *args) {
     add_json(&text, ", JSON ", json);
   else if (body)
     add_body(&text, body);
+  json_decref(args);
   return dr__text_take(&text);
 }
 
@@ -196,11 +200,13 @@ static void add_status(dr_text *to, const json_t *status) {
   }
 }
 
-char *dr__http_preview_expectation(json_t *args) {
+char *dr__http_preview_expectation(const dr_op *op) {
+  json_t *args = dr__op_masked_args(op);
   const dr_http_expectation expected = dr__http_expectation_of(args);
   dr_text text = {0};
   const char *name;
   json_t *value;
+  text.failed = !args;
   add_status(&text, expected.status);
   if (expected.body) dr__text_printf(&text, ", body contains \"%s\"", expected.body);
   json_object_foreach(expected.json, name, value) {
@@ -210,5 +216,6 @@ char *dr__http_preview_expectation(json_t *args) {
   json_object_foreach(expected.header, name, value) {
     dr__text_printf(&text, ", %s: %s", name, json_string_value(value));
   }
+  json_decref(args);
   return dr__text_take(&text);
 }

@@ -6,6 +6,8 @@
 
 #include "http_expect.h"
 
+#include "ops/op.h"
+
 /* The request that args (DR_HTTP_ARGS) describe, borrowed from them; `timeout` is the default in
  * seconds. */
 dr_http_request dr__http_request_of(json_t *args, double timeout);
@@ -22,16 +24,16 @@ json_t *dr__http_assume(json_t *args);
 
 /* "POST https://host/path, X-A: b, JSON {…}": the request as a person reviews it. malloc'd; NULL:
  * out of memory. */
-char *dr__http_preview_request(json_t *args);
+char *dr__http_preview_request(const dr_op *op);
 
 /* The same for http.send, with the body. */
-char *dr__http_preview_send(json_t *args);
+char *dr__http_preview_send(const dr_op *op);
 
 /* True for the name of a header that carries a key: it is named in plans, its value is not shown.
  */
 bool dr__http_is_private(const char *name);
 
 /* "200, body contains "ok", JSON version = "2"". malloc'd; NULL: out of memory. */
-char *dr__http_preview_expectation(json_t *args);
+char *dr__http_preview_expectation(const dr_op *op);
 
 #endif

@@ -111,8 +111,8 @@ int dr__http_probe_op_start(dr_op *op, dr_err *err) {
 }
 
 char *dr__http_probe_op_preview(const dr_op *op) {
-  char *request = dr__http_preview_request(op->args);
-  char *expected = dr__http_preview_expectation(op->args);
+  char *request = dr__http_preview_request(op);
+  char *expected = dr__http_preview_expectation(op);
   char *text = NULL;
   if (request && expected) {
     text = dr__http_format("%s every %g s in the background: expect %s", request, every_of(op),

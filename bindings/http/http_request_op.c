@@ -184,11 +184,11 @@ int dr__http_request_start(dr_op *op, dr_err *err) {
 /* ------------------------------------------------------------ what a plan says */
 
 char *dr__http_get_preview(const dr_op *op) {
-  return dr__http_preview_request(op->args);
+  return dr__http_preview_request(op);
 }
 
 char *dr__http_send_preview(const dr_op *op) {
-  return dr__http_preview_send(op->args);
+  return dr__http_preview_send(op);
 }
 
 /* The body of the request is no answer: of the arguments only URL and secrets count. */

@@ -377,7 +377,7 @@ char *dr__http_watch_preview(const dr_op *op) {
   json_t *url;
   const char *also = dr__arg_string(op, "watched", NULL);
   const dr_judge_limits limits = limits_of(op);
-  char *expected = dr__http_preview_expectation(op->args);
+  char *expected = dr__http_preview_expectation(op);
   dr__text_printf(&text, "watch for %g s, every %g s:", during_of(op), every_of(op));
   json_array_foreach(dr__arg(op, "urls"), i, url) {
     char *shown = dr__http_safe_url(json_string_value(url));

@@ -179,6 +179,10 @@ void dr__op_moved(dr_op *op, uint64_t moved, uint64_t total, double rate, const 
 /* Says something that is worth keeping when the op is over. */
 void dr__op_log(dr_op *op, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The arguments with every secret masked, for a preview that shows a part of them only: the gate,
+ * which masks previews, would not know a part of a secret. New reference; NULL: out of memory. */
+json_t *dr__op_masked_args(const dr_op *op);
+
 /* Typed access to checked args; the `otherwise` value when absent. Borrowed from the op. */
 const char *dr__arg_string(const dr_op *op, const char *name, const char *otherwise);
 int64_t dr__arg_integer(const dr_op *op, const char *name, int64_t otherwise);
