@@ -85,6 +85,7 @@ static void on_waited(void *data, dr_http_waited *waited) {
 static int check_expect(const dr_op *op, dr_err *err) {
   const dr_http_expectation expected = dr__http_expectation_of(op->args);
   int status = dr__http_check_url(op, err);
+  if (!status) status = dr__http_check_follow(op, err);
   return status ? status : dr__http_expectation_check(&expected, err);
 }
 

@@ -116,8 +116,21 @@ end
 local Session = {}
 local session_class = dr.class("http session", Session)
 
-local session_options = { base = true, headers = true, timeout = true, ca = true, tls = true, insecure = true,
-  follow = true, basic = true, bearer = true, address = true, cookies = true, name = true }
+local session_options = { base = true, headers = true, timeout = true, connect_timeout = true, follow = true,
+  max_body = true, bearer = true, basic = true, user = true, password = true, address = true, ca = true, tls = true,
+  insecure = true, unix_socket = true, cookies = true, name = true }
+
+-- Cookies to begin with, as an answer has them: the last field of each line is the value, and may be a key.
+local function first_cookies(lines)
+  if lines ~= nil and type(lines) ~= "table" then wrong("a session's cookies are a list, as answer.cookies") end
+  local cookies = dr.array {}
+  for _, line in ipairs(lines or {}) do
+    if type(line) ~= "string" then wrong("a session's cookies are a list, as answer.cookies") end
+    hide("cookie", line:match("[^\t]*$"))
+    cookies[#cookies + 1] = line
+  end
+  return cookies
+end
 
 local function new_session(target, options)
   check_options("a session", options, "http.session { base = \"https://example.org\" }")
@@ -128,7 +141,7 @@ local function new_session(target, options)
     if name ~= "base" and name ~= "cookies" then defaults[name] = value end
   end
   return setmetatable({ target = target or false, base = (options.base:gsub("/+$", "")), defaults = defaults,
-    headers = options.headers or {}, cookies = dr.array {} }, session_class)
+    headers = options.headers or {}, cookies = first_cookies(options.cookies) }, session_class)
 end
 
 -- "/a/../b" leads elsewhere, and "/a/%2E%2e/b" is the same.

@@ -5,6 +5,7 @@
 #include "http_args.h"
 
 #include "core/err.h"
+#include "ops/binding.h"
 #include "text.h"
 
 #include <stdio.h>
@@ -112,6 +113,10 @@ bool dr__http_is_private(const char *name) {
     if (strcasestr(name, parts[i])) return true;
   }
   return false;
+}
+
+bool dr__http_is_key(const dr_op *op, const char *name, const char *value) {
+  return dr__http_is_private(name) || dr__runtime_is_secret(value, dr__op_runtime(op));
 }
 
 static void add_body(dr_text *to, const char *body) {

@@ -33,6 +33,10 @@ char *dr__http_preview_send(const dr_op *op);
  */
 bool dr__http_is_private(const char *name);
 
+/* True for a header that must not go to another place: by its name, or because a secret is in its
+ * value. */
+bool dr__http_is_key(const dr_op *op, const char *name, const char *value);
+
 /* "200, body contains "ok", JSON version = "2"". malloc'd; NULL: out of memory. */
 char *dr__http_preview_expectation(const dr_op *op);
 

@@ -329,6 +329,7 @@ int dr__http_watch_check(const dr_op *op, dr_err *err) {
     dr__http_hide(op, url);
     if (dr__http_check_address(url, err) != 0) return DR_FAILED;
   }
+  if (dr__http_check_follow(op, err) != 0) return DR_FAILED;
   return dr__http_expectation_check(&expected, err);
 }
 
