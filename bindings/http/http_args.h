@@ -1,5 +1,5 @@
-/* http_args.h - between the JSON of an op and the HTTP client's structures. Pure: no I/O, no Lua,
- * any thread. Used by the http ops and by docker_wait.c.
+/* http_args.h - between the JSON of an op and the HTTP client's structures. No I/O, no Lua. The
+ * previews on the runtime's thread, all else on any. Used by the http ops and by docker_wait.c.
  */
 #ifndef DR_HTTP_ARGS_H
 #define DR_HTTP_ARGS_H

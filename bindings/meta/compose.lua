@@ -253,8 +253,8 @@ function Stack:oneoff(service, options) end
 ---and remove the old ones · let the proxy resolve the name again. When a new one does not become healthy the new ones are
 ---removed and the old ones go on serving.
 ---
----stop-first: stop, remove, start, wait. There is a gap. Where there is a proxy its workers are made anew afterwards. It is the
----way for a service with a fixed container_name, with a published host port, or with network_mode: host, and for a scheduler that must never run twice.
+---stop-first: stop, remove, start, wait. There is a gap. A proxy is reloaded afterwards, so that it looks the name up again.
+---It is the way for a service with a fixed container_name, with a published host port, or with network_mode: host, and for a scheduler that must never run twice.
 ---When the new one does not become healthy the old image gets its name back and is started again.
 ---
 ---Stopped containers of the service are removed first. A service without running containers is started.
