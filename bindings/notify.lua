@@ -32,7 +32,8 @@ local function deliver(what, options, json)
   end
   if dr.assumed(answer) or (answer.status >= 200 and answer.status < 300) then return true end
   return failed(what, options, { code = "notify.failed",
-    message = ("%s answered with status %d"):format(what, answer.status), detail = answer.body:sub(1, 500),
+    message = ("%s answered with status %d"):format(what, answer.status),
+    detail = #answer.body > 500 and answer.body:sub(1, 500) .. "…" or answer.body,
     hint = "is the webhook still there?" })
 end
 

@@ -37,17 +37,23 @@ static void add_all(json_t *words, json_t *list) {
   json_array_extend(words, list);
 }
 
-/* docker-compose -p tour -f docker-compose.yml VERB */
-static json_t *begin(const dr_op *op, const char *verb) {
-  json_t *words = json_array(), *file, *profile;
+static void add_files(json_t *words, const dr_op *op) {
+  json_t *file;
   size_t i;
-  add_all(words, dr__arg(op, "compose"));
-  add(words, "-p");
-  add(words, dr__arg_string(op, "project", ""));
   json_array_foreach(dr__arg(op, "files"), i, file) {
     add(words, "-f");
     json_array_append(words, file);
   }
+}
+
+/* docker-compose -p tour -f docker-compose.yml VERB */
+static json_t *begin(const dr_op *op, const char *verb) {
+  json_t *words = json_array(), *profile;
+  size_t i;
+  add_all(words, dr__arg(op, "compose"));
+  add(words, "-p");
+  add(words, dr__arg_string(op, "project", ""));
+  add_files(words, op);
   json_array_foreach(dr__arg(op, "profiles"), i, profile) {
     add(words, "--profile");
     json_array_append(words, profile);
@@ -266,16 +272,24 @@ static int start_config(dr_op *op, dr_err *err) {
 
 /* ------------------------------------------------------------ compose.open */
 
-/* One round trip: which compose there is, the folder, the project's name where it is set. */
+/* One round trip: which compose there is, the folder, the project's name where it is set. Version 2
+ * also takes a name from the compose file: what it goes by stands in what `config` prints. Words:
+ * "known" when the name was given, then -f FILE…. */
 static const char open_script[] =
-    "if v=$(docker compose version --short 2>/dev/null); then echo \"docker compose\"; "
-    "elif v=$(docker-compose version --short 2>/dev/null); then echo docker-compose; "
-    "else echo none; fi; echo \"${v:-0}\"; pwd -P; "
-    "echo \"${COMPOSE_PROJECT_NAME:-$(sed -n 's/^COMPOSE_PROJECT_NAME=//p' .env 2>/dev/null | tail "
-    "-n 1)}\"";
+    "k=$1; shift; n=; "
+    "if v=$(docker compose version --short 2>/dev/null); then c='docker compose'; "
+    "elif v=$(docker-compose version --short 2>/dev/null); then c=docker-compose; "
+    "else c=none; fi; echo \"$c\"; echo \"${v:-0}\"; pwd -P; case $k$c,$v in "
+    "known* | none,* | *,1.*) ;; "
+    "*) n=$($c \"$@\" config 2>/dev/null | sed -n 's/^name: *//p' | head -n 1) ;; esac; "
+    "echo \"${n:-${COMPOSE_PROJECT_NAME:-$(sed -n 's/^COMPOSE_PROJECT_NAME=//p' .env 2>/dev/null | "
+    "tail -n 1)}}\"";
 
-static json_t *open_words(void) {
-  return json_string(open_script);
+static json_t *open_words(const dr_op *op) {
+  json_t *words = json_pack("[s, s, s, s, s]", "sh", "-c", open_script, "compose",
+                            dr__arg(op, "project") ? "known" : "");
+  add_files(words, op);
+  return words;
 }
 
 /* A project's name as compose makes it of a folder: lower case letters, digits, '-' and '_'. */
@@ -311,7 +325,7 @@ static json_t *known_answers(const dr_op *op) {
 }
 
 static json_t *place_of(const dr_op *op) {
-  json_t *words = open_words();
+  json_t *words = open_words(op);
   char *command = dr__exec_preview(op, words);
   json_t *place = json_sprintf("%s: %s", dr__target_machine(op->target), command ? command : "");
   free(command);
@@ -319,34 +333,76 @@ static json_t *place_of(const dr_op *op) {
   return place;
 }
 
-static json_t *parse_open(dr_op *op, int status, json_t *result, dr_err *err) {
-  (void)status;
+/* The name as the recipe gives it, as it is set (perhaps between quotes), or as the folder's. */
+static json_t *name_of(const dr_op *op, const char *set, size_t length, const char *folder,
+                       size_t folder_length) {
+  json_t *given = dr__arg(op, "project");
+  bool quoted = length >= 2 && (*set == '"' || *set == '\'') && set[length - 1] == *set;
+  if (given) return json_incref(given);
+  if (quoted) return json_stringn(set + 1, length - 2);
+  return length ? json_stringn(set, length) : project_of(folder, folder_length);
+}
+
+static json_t *opened_of(dr_op *op, const char *text, const char *planned, dr_err *err) {
   const char *line[4] = {"", "", "", ""};
   size_t length[4] = {0};
-  const char *at = json_string_value(json_object_get(result, "stdout"));
-  for (int i = 0; i < 4 && at && *at; i++) {
-    line[i] = at;
-    length[i] = strcspn(at, "\n");
-    at += length[i] + (at[length[i]] == '\n');
+  for (int i = 0; i < 4 && text && *text; i++) {
+    line[i] = text;
+    length[i] = strcspn(text, "\n");
+    text += length[i] + (text[length[i]] == '\n');
   }
-  json_t *opened = NULL;
   if (strncmp(line[0], "none", 4) == 0) {
     dr__fail(err, "compose.missing", "neither `docker compose` nor `docker-compose` is there");
     dr__err_hint(err, "install Docker with its compose plugin, or docker-compose");
-  } else {
-    bool plugin = strncmp(line[0], "docker compose", strlen("docker compose")) == 0;
-    json_t *project = length[3] ? json_stringn(line[3], length[3]) : project_of(line[2], length[2]);
-    opened = json_pack("{s:o, s:o, s:o, s:o}", "command",
-                       plugin ? json_pack("[s, s]", "docker", "compose")
-                              : json_pack("[s]", "docker-compose"),
-                       "version", json_stringn(line[1], length[1]), "folder",
-                       json_stringn(line[2], length[2]), "project", project);
+    return NULL;
   }
+  if (planned) {
+    line[2] = planned;
+    length[2] = strlen(planned);
+    while (length[2] > 1 && planned[length[2] - 1] == '/') length[2]--;
+    length[3] = 0;
+  }
+  bool plugin = strncmp(line[0], "docker compose", strlen("docker compose")) == 0;
+  return json_pack(
+      "{s:o, s:o, s:o, s:o}", "command",
+      plugin ? json_pack("[s, s]", "docker", "compose") : json_pack("[s]", "docker-compose"),
+      "version", json_stringn(line[1], length[1]), "folder", json_stringn(line[2], length[2]),
+      "project", name_of(op, line[3], length[3], line[2], length[2]));
+}
+
+static json_t *parse_open(dr_op *op, int status, json_t *result, dr_err *err) {
+  (void)status;
+  const char *text = json_string_value(json_object_get(result, "stdout"));
+  json_t *opened = opened_of(op, text, NULL, err), *place = place_of(op);
   json_decref(result);
-  json_t *place = place_of(op);
   if (opened && place) json_object_set(known_answers(op), json_string_value(place), opened);
   json_decref(place);
   return opened;
+}
+
+/* Nothing of this is kept: when the folder is there it is asked again. */
+static json_t *parse_planned(dr_op *op, int status, json_t *result, dr_err *err) {
+  (void)status;
+  const char *text = json_string_value(json_object_get(result, "stdout"));
+  json_t *opened = opened_of(op, text, op->target->cwd, err);
+  json_decref(result);
+  op->assumed = opened != NULL;
+  return opened;
+}
+
+/* In a dry run a folder that is not there may be made by what was planned before (a clone, a sync):
+ * which compose there is can be asked elsewhere, and the name is the one the folder will give. */
+static void ask_elsewhere(dr_op *op, dr_err *err) {
+  if (strcmp(err->code, "command.no_such_folder") != 0 || !op->target->cwd ||
+      !dr__op_planned(op, DR_AREA_FILES | DR_AREA_GIT))
+    return;
+  dr_exec_spec spec = {.command = open_words(op),
+                       .view = dr__target_cd(op->target, "/"),
+                       .timeout = QUICK,
+                       .quiet = true,
+                       .parse = parse_planned};
+  dr_err own = DR_ERR_INIT;
+  if (dr__exec_op(op, &spec, &own) != DR_OK) dr__err_move(err, &own);
 }
 
 static char *preview_open(const dr_op *op) {
@@ -362,8 +418,11 @@ static int start_open(dr_op *op, dr_err *err) {
     dr__op_done(op, json_incref(opened));
     return 0;
   }
-  dr_exec_spec spec = {
-      .command = open_words(), .timeout = QUICK, .quiet = true, .parse = parse_open};
+  dr_exec_spec spec = {.command = open_words(op),
+                       .timeout = QUICK,
+                       .quiet = true,
+                       .parse = parse_open,
+                       .fail = ask_elsewhere};
   return dr__exec_op(op, &spec, err);
 }
 
@@ -395,6 +454,8 @@ static json_t *assume_done(const dr_op *op) {
 #define GRACE                                                                                      \
   { "grace", DR_ARG_DURATION, 0 }
 
+static const dr_arg open_args[] = {
+    {"files", DR_ARG_STRINGS, 0}, {"project", DR_ARG_STRING, 0}, {0}};
 static const dr_arg config_args[] = {COMMON, {"profiles", DR_ARG_STRINGS, 0}, {0}};
 static const dr_arg build_args[] = {COMMON,
                                     SERVICES,
@@ -402,7 +463,8 @@ static const dr_arg build_args[] = {COMMON,
                                     {"pull", DR_ARG_BOOLEAN, 0},
                                     {"args", DR_ARG_MAP, 0},
                                     {0}};
-static const dr_arg services_args[] = {COMMON, SERVICES, GRACE, {0}};
+static const dr_arg services_args[] = {COMMON, SERVICES, {0}};
+static const dr_arg stop_args[] = {COMMON, SERVICES, GRACE, {0}};
 static const dr_arg up_args[] = {COMMON,
                                  SERVICES,
                                  GRACE,
@@ -432,6 +494,7 @@ static const dr_opspec ops[] = {
     {.name = "compose.open",
      .kind = DR_QUERY,
      .idempotent = true,
+     .args = open_args,
      .preview = preview_open,
      .assume = assume_open,
      .start = start_open},
@@ -457,8 +520,8 @@ static const dr_opspec ops[] = {
     ACTION("up", up_args, DR_CHANGE | DR_DOWNTIME, RUNNING),
     ACTION("scale", scale_args, DR_CHANGE, RUNNING),
     ACTION("start", services_args, DR_CHANGE, RUNNING),
-    ACTION("stop", services_args, DR_CHANGE | DR_DOWNTIME, RUNNING),
-    ACTION("restart", services_args, DR_CHANGE | DR_DOWNTIME, RUNNING),
+    ACTION("stop", stop_args, DR_CHANGE | DR_DOWNTIME, RUNNING),
+    ACTION("restart", stop_args, DR_CHANGE | DR_DOWNTIME, RUNNING),
     ACTION("kill", kill_args, DR_CHANGE | DR_DOWNTIME, RUNNING),
     ACTION("remove", services_args, DR_CHANGE | DR_DOWNTIME | DR_DESTRUCTIVE, RUNNING),
     ACTION("down", down_args, DR_CHANGE | DR_DOWNTIME | DR_DESTRUCTIVE, RUNNING),

@@ -32,9 +32,10 @@ function dr.Target:compose(options)
   options = options or {}
   dr.check_options("compose", options, open_options)
   local target = options.dir and self:cd(options.dir) or self
-  local opened = ops.open(target)
+  local files = with(options.file)
+  local opened = ops.open(target, { files = files, project = options.project })
   local stack = setmetatable({ target = target, docker = self:docker(), command = opened.command,
-    version = opened.version, files = with(options.file), project = options.project or opened.project, known = false,
+    version = opened.version, files = files, project = options.project or opened.project, known = false,
     images = {}, replaced = {}, seen = {}, restoring = false }, stack_class)
   stack:reread()
   stack.seen = stack:containers()
@@ -163,7 +164,8 @@ local function for_services(services, options)
 end
 
 for _, verb in ipairs { "start", "stop", "restart", "remove", "kill" } do
-  -- start/stop/restart/remove/kill(services, { grace= }): services is a name, a list, or nil for all.
+  -- start/stop/restart/remove/kill(services, options): services is a name, a list, or nil for all. stop and restart
+  -- take grace=, kill takes signal=.
   Stack[verb] = function(self, services, options)
     return self:call(verb, for_services(services, options))
   end

@@ -5,6 +5,7 @@
 
 #include "core/err.h"
 #include "docker/docker_check.h"
+#include "ops/binding.h"
 
 #include <string.h>
 
@@ -40,9 +41,28 @@ static int check_scale(const dr_op *op, dr_err *err) {
   return DR_OK;
 }
 
+/* Compose takes a build argument as a word of its command line. */
+static int check_build_args(const dr_op *op, dr_err *err) {
+  const char *name;
+  const json_t *value;
+  if (strcmp(op->spec->name, "compose.build") != 0) return DR_OK;
+  json_object_foreach(dr__arg(op, "args"), name, value) {
+    if (!dr__runtime_is_secret(json_string_value(value), dr__op_runtime(op))) continue;
+    dr__fail(err, "secret.in_command",
+             "the build argument %s is a secret, and would stand on a command line, where every "
+             "process list shows it",
+             name);
+    dr__err_hint(err, "an argument also stays readable in the image: give it as a secret of the "
+                      "build (secrets: of the compose file, RUN --mount=type=secret)");
+    return DR_FAILED;
+  }
+  return DR_OK;
+}
+
 int dr__compose_check(const dr_op *op, dr_err *err) {
   int status = check_services(op, err);
   if (!status) status = check_scale(op, err);
+  if (!status) status = check_build_args(op, err);
   if (status) return status;
   if (dr__arg_integer(op, "count", 0) < 0) return fail_count("the number of containers", err);
   if (dr__arg_integer(op, "tail", 0) < 0) return fail_count("tail", err);

@@ -12,14 +12,21 @@
 
 #define USUAL_SOCKET "/var/run/docker.sock"
 
+/* docker -H unix://SOCKET system dial-stdio; without a socket the program takes its own. */
+static json_t *dial_words(const char *remote) {
+  if (!remote) return json_pack("[s, s, s]", "docker", "system", "dial-stdio");
+  return json_pack("[s, s, o, s, s]", "docker", "-H", json_sprintf("unix://%s", remote), "system",
+                   "dial-stdio");
+}
+
 /* As the view's user, by sudo, through the docker program: the socket itself would not let the
  * login user in. Where sudo wants a password, each stream begins with it. */
-static int locate_by_sudo(dr_runtime *rt, const dr_target *target, char *socket, size_t size,
-                          dr_err *err) {
+static int locate_by_sudo(dr_runtime *rt, const dr_target *target, const char *remote, char *socket,
+                          size_t size, dr_err *err) {
   dr_ssh_tunnel_spec spec = {.kind = DR_SSH_TUNNEL_COMMAND, .name = "docker.sock"};
   dr_target *machine = dr__target_new(target->transport, target->name);
   dr_target *view = machine ? dr__target_sudo(machine, dr__sudo_machine(target)->user) : NULL;
-  json_t *words = json_pack("[s, s, s]", "docker", "system", "dial-stdio");
+  json_t *words = dial_words(remote);
   dr_command command = {0};
   char *line = NULL;
   int status = view && words ? dr__command_build(&command, view, words, NULL, 0, NULL, NULL, err)
@@ -40,7 +47,7 @@ static int locate_by_sudo(dr_runtime *rt, const dr_target *target, char *socket,
 static int locate_over_ssh(dr_runtime *rt, const dr_target *target, const char *remote,
                            char *socket, size_t size, dr_err *err) {
   dr_ssh_tunnel_spec spec = {.name = "docker.sock"};
-  if (dr__sudo_machine(target)->sudo) return locate_by_sudo(rt, target, socket, size, err);
+  if (dr__sudo_machine(target)->sudo) return locate_by_sudo(rt, target, remote, socket, size, err);
   spec.kind = DR_SSH_TUNNEL_UNIX;
   spec.path = remote ? remote : USUAL_SOCKET;
   return dr__tunnel_through(rt, target, spec.path, &spec, socket, size, err);

@@ -85,6 +85,7 @@ static void on_waited(void *data, dr_http_waited *waited) {
 static int check_expect(const dr_op *op, dr_err *err) {
   const dr_http_expectation expected = dr__http_expectation_of(op->args);
   int status = dr__http_check_url(op, err);
+  if (!status) status = dr__http_check_follow(op, err);
   return status ? status : dr__http_expectation_check(&expected, err);
 }
 
@@ -114,8 +115,8 @@ static int start_expect(dr_op *op, dr_err *err) {
 }
 
 static char *preview_expect(const dr_op *op) {
-  char *request = dr__http_preview_request(op->args);
-  char *expected = dr__http_preview_expectation(op->args);
+  char *request = dr__http_preview_request(op);
+  char *expected = dr__http_preview_expectation(op);
   double within = bound_of(op);
   char *text = NULL;
   if (request && expected && within > 0) {

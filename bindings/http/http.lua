@@ -95,6 +95,11 @@ local function at(value, path)
   return value
 end
 
+-- Of a long text the beginning, with the "…" by which a secret that was cut in two is known.
+local function beginning(text)
+  return #text > 1000 and text:sub(1, 1000) .. "…" or text
+end
+
 local function version_in(url, answer, where)
   local header = where:match("^[Hh]eader:(.+)$")
   local version
@@ -103,7 +108,7 @@ local function version_in(url, answer, where)
   return dr.fail { code = "http.no_version",
     message = ("%s tells no version at %s (status %d)"):format(url, where, answer.status),
     hint = "name the JSON field (\"app.version\") or the header (\"header:x-version\") that holds it",
-    detail = answer.body:sub(1, 1000) }
+    detail = beginning(answer.body) }
 end
 
 -- ---------------------------------------------------------------------------------------------- sessions
@@ -111,8 +116,21 @@ end
 local Session = {}
 local session_class = dr.class("http session", Session)
 
-local session_options = { base = true, headers = true, timeout = true, ca = true, tls = true, insecure = true,
-  follow = true, basic = true, bearer = true, address = true, cookies = true, name = true }
+local session_options = { base = true, headers = true, timeout = true, connect_timeout = true, follow = true,
+  max_body = true, bearer = true, basic = true, user = true, password = true, address = true, ca = true, tls = true,
+  insecure = true, unix_socket = true, cookies = true, name = true }
+
+-- Cookies to begin with, as an answer has them: the last field of each line is the value, and may be a key.
+local function first_cookies(lines)
+  if lines ~= nil and type(lines) ~= "table" then wrong("a session's cookies are a list, as answer.cookies") end
+  local cookies = dr.array {}
+  for _, line in ipairs(lines or {}) do
+    if type(line) ~= "string" then wrong("a session's cookies are a list, as answer.cookies") end
+    hide("cookie", line:match("[^\t]*$"))
+    cookies[#cookies + 1] = line
+  end
+  return cookies
+end
 
 local function new_session(target, options)
   check_options("a session", options, "http.session { base = \"https://example.org\" }")
@@ -123,7 +141,7 @@ local function new_session(target, options)
     if name ~= "base" and name ~= "cookies" then defaults[name] = value end
   end
   return setmetatable({ target = target or false, base = (options.base:gsub("/+$", "")), defaults = defaults,
-    headers = options.headers or {}, cookies = dr.array {} }, session_class)
+    headers = options.headers or {}, cookies = first_cookies(options.cookies) }, session_class)
 end
 
 -- "/a/../b" leads elsewhere, and "/a/%2E%2e/b" is the same.
@@ -212,7 +230,7 @@ function Session:login(path, options)
   if not ok then
     return dr.fail { code = "http.login",
       message = ("the login at %s%s was answered with status %d"):format(self.base, path, answer.status),
-      hint = "are name and password those of this server?", detail = answer.body:sub(1, 1000) }
+      hint = "are name and password those of this server?", detail = beginning(answer.body) }
   end
   if token then
     local value = at(answer.json, token)

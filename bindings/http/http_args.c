@@ -5,6 +5,7 @@
 #include "http_args.h"
 
 #include "core/err.h"
+#include "ops/binding.h"
 #include "text.h"
 
 #include <stdio.h>
@@ -114,6 +115,10 @@ bool dr__http_is_private(const char *name) {
   return false;
 }
 
+bool dr__http_is_key(const dr_op *op, const char *name, const char *value) {
+  return dr__http_is_private(name) || dr__runtime_is_secret(value, dr__op_runtime(op));
+}
+
 static void add_body(dr_text *to, const char *body) {
   json_t *text = dr__http_json_text(body, strnlen(body, SHOWN_BODY));
   char *quoted = text ? json_dumps(text, JSON_ENCODE_ANY) : NULL;
@@ -155,7 +160,7 @@ static void add_request(dr_text *to, json_t *args) {
   const char *name;
   json_t *value;
   char *shown = dr__http_safe_url(url ? url : "");
-  if (!shown) to->failed = true;
+  if (!shown || !args) to->failed = true;
   dr__text_printf(to, "%s %s", method ? method : "GET", shown ? shown : "");
   free(shown);
   if (address) dr__text_printf(to, " at %s", address);
@@ -166,13 +171,16 @@ static void add_request(dr_text *to, json_t *args) {
   add_credentials(to, args);
 }
 
-char *dr__http_preview_request(json_t *args) {
+char *dr__http_preview_request(const dr_op *op) {
+  json_t *args = dr__op_masked_args(op);
   dr_text text = {0};
   add_request(&text, args);
+  json_decref(args);
   return dr__text_take(&text);
 }
 
-char *dr__http_preview_send(json_t *args) {
+char *dr__http_preview_send(const dr_op *op) {
+  json_t *args = dr__op_masked_args(op);
   dr_text text = {0};
   const json_t *json = json_object_get(args, "json");
   const char *body = string_at(args, "body");
@@ -181,6 +189,7 @@ char *dr__http_preview_send(json_t *args) {
     add_json(&text, ", JSON ", json);
   else if (body)
     add_body(&text, body);
+  json_decref(args);
   return dr__text_take(&text);
 }
 
@@ -196,11 +205,13 @@ static void add_status(dr_text *to, const json_t *status) {
   }
 }
 
-char *dr__http_preview_expectation(json_t *args) {
+char *dr__http_preview_expectation(const dr_op *op) {
+  json_t *args = dr__op_masked_args(op);
   const dr_http_expectation expected = dr__http_expectation_of(args);
   dr_text text = {0};
   const char *name;
   json_t *value;
+  text.failed = !args;
   add_status(&text, expected.status);
   if (expected.body) dr__text_printf(&text, ", body contains \"%s\"", expected.body);
   json_object_foreach(expected.json, name, value) {
@@ -210,5 +221,6 @@ char *dr__http_preview_expectation(json_t *args) {
   json_object_foreach(expected.header, name, value) {
     dr__text_printf(&text, ", %s: %s", name, json_string_value(value));
   }
+  json_decref(args);
   return dr__text_take(&text);
 }

@@ -1,10 +1,12 @@
-/* http_args.h - between the JSON of an op and the HTTP client's structures. Pure: no I/O, no Lua,
- * any thread. Used by the http ops and by docker_wait.c.
+/* http_args.h - between the JSON of an op and the HTTP client's structures. No I/O, no Lua. The
+ * previews on the runtime's thread, all else on any. Used by the http ops and by docker_wait.c.
  */
 #ifndef DR_HTTP_ARGS_H
 #define DR_HTTP_ARGS_H
 
 #include "http_expect.h"
+
+#include "ops/op.h"
 
 /* The request that args (DR_HTTP_ARGS) describe, borrowed from them; `timeout` is the default in
  * seconds. */
@@ -22,16 +24,20 @@ json_t *dr__http_assume(json_t *args);
 
 /* "POST https://host/path, X-A: b, JSON {…}": the request as a person reviews it. malloc'd; NULL:
  * out of memory. */
-char *dr__http_preview_request(json_t *args);
+char *dr__http_preview_request(const dr_op *op);
 
 /* The same for http.send, with the body. */
-char *dr__http_preview_send(json_t *args);
+char *dr__http_preview_send(const dr_op *op);
 
 /* True for the name of a header that carries a key: it is named in plans, its value is not shown.
  */
 bool dr__http_is_private(const char *name);
 
+/* True for a header that must not go to another place: by its name, or because a secret is in its
+ * value. */
+bool dr__http_is_key(const dr_op *op, const char *name, const char *value);
+
 /* "200, body contains "ok", JSON version = "2"". malloc'd; NULL: out of memory. */
-char *dr__http_preview_expectation(json_t *args);
+char *dr__http_preview_expectation(const dr_op *op);
 
 #endif

@@ -85,7 +85,7 @@ int dr__http_probe_check(const dr_op *op, dr_err *err) {
   const dr_http_expectation expected = dr__http_expectation_of(op->args);
   if (!(every_of(op) >= 0.005))
     return dr__fail(err, "recipe.argument", "http.probe: every must be at least 0.005 seconds");
-  if (dr__http_check_url(op, err) != 0) return DR_FAILED;
+  if (dr__http_check_url(op, err) != 0 || dr__http_check_follow(op, err) != 0) return DR_FAILED;
   return dr__http_expectation_check(&expected, err);
 }
 
@@ -111,8 +111,8 @@ int dr__http_probe_op_start(dr_op *op, dr_err *err) {
 }
 
 char *dr__http_probe_op_preview(const dr_op *op) {
-  char *request = dr__http_preview_request(op->args);
-  char *expected = dr__http_preview_expectation(op->args);
+  char *request = dr__http_preview_request(op);
+  char *expected = dr__http_preview_expectation(op);
   char *text = NULL;
   if (request && expected) {
     text = dr__http_format("%s every %g s in the background: expect %s", request, every_of(op),

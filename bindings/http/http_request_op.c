@@ -67,15 +67,15 @@ static void hide_secrets(const dr_op *op, const dr_http_response *answer) {
 static int send_request(dr_op *op, dr_err *err);
 
 /* Credentials stay with the place they were meant for. */
-static void forget_credentials(json_t *args) {
+static void forget_credentials(dr_op *op) {
   static const char *const names[] = {"bearer", "user", "password"};
   const char *name;
   json_t *value;
   void *next;
-  json_t *headers = json_object_get(args, "headers");
-  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) json_object_del(args, names[i]);
+  json_t *headers = dr__arg(op, "headers");
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) json_object_del(op->args, names[i]);
   json_object_foreach_safe(headers, next, name, value) {
-    if (dr__http_is_private(name)) json_object_del(headers, name);
+    if (dr__http_is_key(op, name, json_string_value(value))) json_object_del(headers, name);
   }
 }
 
@@ -100,7 +100,7 @@ static void turn(dr_op *op, const dr_http_response *answer) {
     json_object_del(op->args, "body");
   }
   bool same = same_place(url, answer->redirect);
-  if (!same) forget_credentials(op->args);
+  if (!same) forget_credentials(op);
   if (!same) {
     json_object_del(op->args, "unix_socket");
     json_object_del(op->args, "address");
@@ -184,11 +184,11 @@ int dr__http_request_start(dr_op *op, dr_err *err) {
 /* ------------------------------------------------------------ what a plan says */
 
 char *dr__http_get_preview(const dr_op *op) {
-  return dr__http_preview_request(op->args);
+  return dr__http_preview_request(op);
 }
 
 char *dr__http_send_preview(const dr_op *op) {
-  return dr__http_preview_send(op->args);
+  return dr__http_preview_send(op);
 }
 
 /* The body of the request is no answer: of the arguments only URL and secrets count. */

@@ -99,6 +99,24 @@ int dr__http_check_url(const dr_op *op, dr_err *err) {
   return dr__http_check_address(url, err);
 }
 
+int dr__http_check_follow(const dr_op *op, dr_err *err) {
+  const char *name;
+  const json_t *value;
+  if (dr__arg_integer(op, "follow", 0) <= 0) return DR_OK;
+  json_object_foreach(dr__arg(op, "headers"), name, value) {
+    if (strcasecmp(name, "authorization") == 0 || strcasecmp(name, "cookie") == 0) continue;
+    if (!dr__http_is_key(op, name, json_string_value(value))) continue;
+    dr__fail(err, "recipe.argument",
+             "follow is not possible here with the header %s: a redirect could take it to another "
+             "place",
+             name);
+    dr__err_hint(err, "name the URL that the redirects lead to; http.get and http.request can "
+                      "follow, and leave it behind");
+    return DR_FAILED;
+  }
+  return DR_OK;
+}
+
 static int fail_inside(const dr_target *target, dr_err *err) {
   dr__fail(err, "http.no_way", "%s lies inside another machine: there is no tunnel into it",
            target->name);

@@ -20,6 +20,11 @@ int dr__http_place_of(dr_http_place *place, const char *url, dr_err *err);
  * that a dry run assumed, an empty host or words in brackets, passes. The second: the same of a
  * text. */
 int dr__http_check_url(const dr_op *op, dr_err *err);
+
+/* dr_opspec.check of an op whose redirects libcurl follows: refuses `follow` together with a header
+ * that carries a key (recipe.argument). To another place libcurl takes all headers of a request
+ * along but Authorization and Cookie. */
+int dr__http_check_follow(const dr_op *op, dr_err *err);
 int dr__http_check_address(const char *url, dr_err *err);
 
 /* Registers for masking what the op's headers and the URL carry as keys: values of private headers,

@@ -329,6 +329,7 @@ int dr__http_watch_check(const dr_op *op, dr_err *err) {
     dr__http_hide(op, url);
     if (dr__http_check_address(url, err) != 0) return DR_FAILED;
   }
+  if (dr__http_check_follow(op, err) != 0) return DR_FAILED;
   return dr__http_expectation_check(&expected, err);
 }
 
@@ -377,7 +378,7 @@ char *dr__http_watch_preview(const dr_op *op) {
   json_t *url;
   const char *also = dr__arg_string(op, "watched", NULL);
   const dr_judge_limits limits = limits_of(op);
-  char *expected = dr__http_preview_expectation(op->args);
+  char *expected = dr__http_preview_expectation(op);
   dr__text_printf(&text, "watch for %g s, every %g s:", during_of(op), every_of(op));
   json_array_foreach(dr__arg(op, "urls"), i, url) {
     char *shown = dr__http_safe_url(json_string_value(url));

@@ -14,11 +14,12 @@ local Target = {}
 ---@class deployrun.ComposeOptions
 ---@field dir? string the folder that holds the compose file; default: the target's own
 ---@field file? string|string[] the compose file, or several; default: what compose finds itself
----@field project? string the project's name; default: COMPOSE_PROJECT_NAME of the environment or of .env, else the
----folder's name
+---@field project? string the project's name; default, as compose has it: COMPOSE_PROJECT_NAME of the environment or of
+---.env, else (version 2) the `name:` of the compose file, else the folder's name
 
 ---The compose project of a folder. Three queries: which compose there is and what the project is called; the whole
----configuration; its containers.
+---configuration; its containers. Where the folder is only planned (by a clone or a sync before), a dry run assumes a project
+---that is named by the folder.
 ---@param options? deployrun.ComposeOptions
 ---@return deployrun.Stack
 function Target:compose(options) end
@@ -43,7 +44,7 @@ local Stack = {}
 ---@field services? string[] default: all that have a `build:`
 ---@field no_cache? boolean build every layer again
 ---@field pull? boolean try to get newer base images
----@field args? table<string, string> build arguments
+---@field args? table<string, string> build arguments; no secrets (secret.in_command): compose takes them on its command line
 ---@field timeout? number|string default one hour
 
 ---Builds images. Running containers are not touched. Remembers which images had the names before (restore_images).
@@ -58,7 +59,6 @@ function Stack:restore_images() end
 
 ---@class deployrun.ServicesOptions
 ---@field services? string|string[] default: all
----@field grace? number|string how long a container has to end after TERM
 ---@field timeout? number|string default one hour
 
 ---@class deployrun.PullServicesOptions: deployrun.ServicesOptions
@@ -71,6 +71,7 @@ function Stack:restore_images() end
 function Stack:pull(options) end
 
 ---@class deployrun.UpOptions: deployrun.ServicesOptions
+---@field grace? number|string how long a container has to end after TERM
 ---@field no_deps? boolean do not start the services they depend on
 ---@field no_recreate? boolean leave containers that exist as they are
 ---@field force_recreate? boolean recreate them even when nothing has changed
@@ -85,7 +86,7 @@ function Stack:up(options) end
 
 ---Starts containers that exist. Action: change.
 ---@param services? string|string[] default: all
----@param options? {grace?: number|string, timeout?: number|string}
+---@param options? {timeout?: number|string}
 ---@return deployrun.CommandResult
 function Stack:start(services, options) end
 
@@ -254,8 +255,8 @@ function Stack:oneoff(service, options) end
 ---and remove the old ones · let the proxy resolve the name again. When a new one does not become healthy the new ones are
 ---removed and the old ones go on serving.
 ---
----stop-first: stop, remove, start, wait. There is a gap, and the proxy is not told. It is the way for a service with a fixed
----container_name, with a published host port, or with network_mode: host, and for a scheduler that must never run twice.
+---stop-first: stop, remove, start, wait. There is a gap. A proxy is reloaded afterwards, so that it looks the name up again.
+---It is the way for a service with a fixed container_name, with a published host port, or with network_mode: host, and for a scheduler that must never run twice.
 ---When the new one does not become healthy the old image gets its name back and is started again.
 ---
 ---Stopped containers of the service are removed first. A service without running containers is started.

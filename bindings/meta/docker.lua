@@ -1,6 +1,7 @@
 ---@meta
 -- Docker: the Engine of a target, through its API. On this machine by its unix socket, on an SSH host through a tunnel; with
--- host(…):sudo() through `sudo docker system dial-stdio`, which is given the password that sudo asks for.
+-- host(…):sudo() through `sudo docker system dial-stdio`, which is given the password that sudo asks for. On this machine
+-- :sudo() changes nothing here: its socket is opened by deployrun itself, as the user it runs as.
 --
 -- Every method may fail with docker.unreachable, docker.denied, docker.timeout, docker.engine, docker.host,
 -- docker.remote_unsupported; those that name a container or image with docker.no_such_container, docker.no_such_image,

@@ -26,7 +26,7 @@ function Target:http() end
 ---@field headers? table<string, string>
 ---@field timeout? number|string for the whole request; default 30
 ---@field connect_timeout? number|string for name, connection and TLS; default: the timeout alone
----@field follow? boolean|integer redirects that are followed; true is ten; default none, so that a redirect to a login page is not taken for the page. Keys do not go along to another place. Through SSH only get, head and request follow
+---@field follow? boolean|integer redirects that are followed; true is ten; default none, so that a redirect to a login page is not taken for the page. Keys do not go along to another place; where one place is asked again and again (expect, probe, watch) `follow` is refused together with a header that carries one, other than Authorization and Cookie. Through SSH only get, head and request follow
 ---@field max_body? integer bytes of body that are kept; a longer one is cut off there; default 1 MiB
 ---@field bearer? string token of an Authorization header; from 8 characters on it is masked as a secret
 ---@field basic? table {"user", "password"} or {user =, password =}
@@ -37,7 +37,7 @@ function Target:http() end
 ---@field tls? {verify?: boolean, ca?: string} verify = false takes any certificate; the plan says so
 ---@field insecure? boolean the same as tls = { verify = false }
 ---@field unix_socket? string connect to this socket, whatever host the URL names
----@field cookies? string[] what a session keeps
+---@field cookies? string[] what a session keeps, as answer.cookies has it; of http.session: those to begin with
 ---@field name? string what it is called in progress lines
 
 ---@class deployrun.Answer

@@ -224,7 +224,7 @@ env = {}
 
 ---A value that must never be shown: from --env-file or the process's environment. From here on it is masked as
 ---[secret NAME] in everything that is shown or kept: output, plan, events, journal, errors; so are its base64,
----percent-encoded and JSON forms, and the lines of a longer one. It may not stand on a command line (secret.in_command): give it by `target:env{…}` or `stdin`.
+---percent-encoded, JSON and shell-quoted forms, and the lines of a longer one. It may not stand on a command line (secret.in_command): give it by `target:env{…}` or `stdin`.
 ---
 ---Fails: secret.missing (not set, or empty), secret.short (below 4 characters it cannot be masked).
 ---@param name string

@@ -119,15 +119,18 @@ static int lines_between(const char *from, const char *to) {
 static void add_marked_line(dr_text *text, const char *sql, const char *at, int line) {
   const char *start = at;
   while (start > sql && start[-1] != '\n') start--;
+  bool late = at - start > SHOWN_LINE / 2;
   while (at - start > SHOWN_LINE / 2) start++;
+  while (late && start < at && start[-1] != ' ') start++; /* no end of a secret word */
   while ((*start & 0xC0) == 0x80) start++;
   int length = (int)strcspn(start, "\n");
-  if (length > SHOWN_LINE) length = SHOWN_LINE;
+  bool cut = length > SHOWN_LINE;
+  if (cut) length = SHOWN_LINE;
   while (length > 0 && (start[length] & 0xC0) == 0x80) length--;
   size_t before = text->length;
   dr__text_printf(text, "line %d: ", line);
   size_t indent = text->length - before;
-  dr__text_printf(text, "%.*s\n", length, start);
+  dr__text_printf(text, "%.*s%s\n", length, start, cut ? " …" : "");
   for (const char *c = start; c < at; c++) indent += (*c & 0xC0) != 0x80;
   dr__text_printf(text, "%*s^\n", (int)indent, "");
 }

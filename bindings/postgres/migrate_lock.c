@@ -9,6 +9,7 @@
 #include "core/err.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define POLL_SECONDS 0.2
 enum { TELL_EVERY = 10, SQL_SHOWN = 160 };
@@ -38,9 +39,10 @@ static void note_holder(dr_migrate *self, const dr_pg_answer *answer) {
   self->holder[0] = '\0';
   if (answer->rows == 0) return;
   snprintf(self->holder, sizeof self->holder,
-           "pid %s (%s, user %s, from %s, since %s UTC), at: %.*s", cell(answer, "pid"),
+           "pid %s (%s, user %s, from %s, since %s UTC), at: %.*s%s", cell(answer, "pid"),
            cell(answer, "application_name"), cell(answer, "usename"), cell(answer, "client"),
-           cell(answer, "since"), SQL_SHOWN, cell(answer, "query"));
+           cell(answer, "since"), SQL_SHOWN, cell(answer, "query"),
+           strlen(cell(answer, "query")) > SQL_SHOWN ? "…" : "");
 }
 
 static void fail_locked(dr_pg_steps *steps) {

@@ -56,10 +56,10 @@ static void write_blocker(const dr_pg_answer *answer, char *text, size_t size) {
   if (!answer || answer->rows == 0) return;
   const char *name = dr__pg_field(answer, 0, "application_name");
   const char *state = dr__pg_field(answer, 0, "state"), *sql = dr__pg_field(answer, 0, "query");
-  snprintf(text, size, "pid %lld (%s, %s, in a transaction for %lld s): %.*s",
+  snprintf(text, size, "pid %lld (%s, %s, in a transaction for %lld s): %.*s%s",
            (long long)dr__pg_integer(answer, 0, "pid", 0), name && name[0] ? name : "no name",
            state ? state : "?", (long long)dr__pg_integer(answer, 0, "seconds", 0), SQL_SHOWN,
-           sql ? sql : "");
+           sql ? sql : "", sql && strlen(sql) > SQL_SHOWN ? "…" : "");
 }
 
 /* The error as it is told in the end. */

@@ -63,8 +63,9 @@ static void show_statement(const dr_migrate *self, size_t statement, dr_err *err
   size_t kept = at ? (size_t)(at - old) : strlen(old);
   char *sql = statement < self->file->end ? dr__sql_text(&self->file->script, statement) : NULL;
   char *text = NULL;
-  int length = sql ? asprintf(&text, "%.*s%s%s%.2000s", (int)kept, old,
-                              kept > 0 && old[kept - 1] != '\n' ? "\n" : "", mark, sql)
+  int length = sql ? asprintf(&text, "%.*s%s%s%.2000s%s", (int)kept, old,
+                              kept > 0 && old[kept - 1] != '\n' ? "\n" : "", mark, sql,
+                              strlen(sql) > 2000 ? " …" : "")
                    : -1;
   if (length > 0) dr__err_detail(err, text, (size_t)length);
   if (length > 0) free(text);

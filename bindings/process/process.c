@@ -168,7 +168,9 @@ static char *preview_signal(const dr_op *op) {
   json_t *command = json_pack("[s, s, s, s]", "kill", "-s", signal_name(op), number);
   const char *what = dr__arg_string(op, "command", "");
   line = command ? dr__exec_preview(op, command) : NULL;
-  int length = line ? asprintf(&text, "%s%s%.160s", line, what[0] ? "  # " : "", what) : -1;
+  int length = line ? asprintf(&text, "%s%s%.160s%s", line, what[0] ? "  # " : "", what,
+                               strlen(what) > 160 ? "…" : "")
+                    : -1;
   json_decref(command);
   free(line);
   return length < 0 ? NULL : text;

@@ -12,6 +12,9 @@
 
 enum { SHORTEST = 4, SHORTEST_LINE = 6 };
 
+/* What a text that was cut ends with. */
+#define CUT "…"
+
 typedef struct entry {
   char *name;
   char *value;
@@ -123,12 +126,29 @@ static bool insert_percent(dr_secrets *secrets, const char *name, const char *va
   return ok;
 }
 
+/* As it is, and, where quotes are in it, as it stands between a shell's quotes: ' as '\''. */
+static bool insert_word(dr_secrets *secrets, const char *name, const char *value, size_t length) {
+  if (!memchr(value, '\'', length)) return insert(secrets, name, value, length);
+  char *quoted = malloc(4 * length), *end = quoted;
+  if (!quoted) return false;
+  for (size_t i = 0; i < length; i++) {
+    static const char quote[] = "'\\''";
+    size_t size = value[i] == '\'' ? sizeof quote - 1 : 1;
+    memcpy(end, value[i] == '\'' ? quote : value + i, size);
+    end += size;
+  }
+  bool ok =
+      insert(secrets, name, value, length) && insert(secrets, name, quoted, (size_t)(end - quoted));
+  wipe(quoted, (size_t)(end - quoted));
+  return ok;
+}
+
 /* As a string inside JSON text, without the quotes. A value that is not UTF-8 has no such form. */
 static bool insert_json(dr_secrets *secrets, const char *name, const char *value, size_t length) {
   json_t *string = json_stringn(value, length);
   if (!string) return true;
   char *text = json_dumps(string, JSON_ENCODE_ANY);
-  bool ok = text && insert(secrets, name, text + 1, strlen(text) - 2);
+  bool ok = text && insert_word(secrets, name, text + 1, strlen(text) - 2);
   if (text) wipe(text, strlen(text));
   json_decref(string);
   return ok;
@@ -141,7 +161,7 @@ static bool insert_lines(dr_secrets *secrets, const char *name, const char *valu
   for (bool first = true; ok && *value; first = false) {
     size_t length = strcspn(value, "\r\n"), gap = strspn(value + length, "\r\n");
     bool only = first && !value[length + gap]; /* a password read from a file */
-    if (only || length >= SHORTEST_LINE) ok = insert(secrets, name, value, length);
+    if (only || length >= SHORTEST_LINE) ok = insert_word(secrets, name, value, length);
     value += length + gap;
   }
   return ok;
@@ -149,7 +169,7 @@ static bool insert_lines(dr_secrets *secrets, const char *name, const char *valu
 
 bool dr__secrets_add(dr_secrets *secrets, const char *name, const char *value) {
   size_t length = strlen(value);
-  bool ok = length >= SHORTEST && insert(secrets, name, value, length) &&
+  bool ok = length >= SHORTEST && insert_word(secrets, name, value, length) &&
             insert_lines(secrets, name, value) && insert_json(secrets, name, value, length) &&
             insert_percent(secrets, name, value, length, "0123456789ABCDEF") &&
             insert_percent(secrets, name, value, length, "0123456789abcdef");
@@ -182,16 +202,62 @@ static size_t extent(const dr_secrets *secrets, const char *text, size_t length,
   return end;
 }
 
+/* How much of a secret must stand before a "…" to be taken for its beginning: more than the scheme
+ * of a URL, which is no secret. */
+static size_t least_cut(const entry *e) {
+  const char *scheme = strstr(e->value, "://");
+  return SHORTEST + (scheme ? (size_t)(scheme + strlen("://") - e->value) : 0);
+}
+
+/* The secret whose beginning stands at the text's beginning and was cut off by a "…", perhaps with
+ * the end of a string between them; or NULL. *end is where the beginning ends. */
+static const entry *match_cut(const dr_secrets *secrets, const char *text, size_t length,
+                              size_t *end) {
+  static const char between[] = {' ', '\n', '"', '\'', '\\'};
+  for (size_t i = 0; i < secrets->count; i++) {
+    const entry *e = &secrets->entries[i];
+    size_t same = 0, most = e->length - 1 < length ? e->length - 1 : length;
+    while (same < most && text[same] == e->value[same]) same++;
+    if (same < least_cut(e)) continue;
+    size_t at = same;
+    while (at < length && memchr(between, text[at], sizeof between)) at++;
+    if (length - at < strlen(CUT) || memcmp(text + at, CUT, strlen(CUT)) != 0) continue;
+    *end = same;
+    return e;
+  }
+  return NULL;
+}
+
 bool dr__secrets_found(const dr_secrets *secrets, const char *text, size_t length) {
   for (size_t i = 0; i < secrets->count; i++)
     if (memmem(text, length, secrets->entries[i].value, secrets->entries[i].length)) return true;
   return false;
 }
 
+/* True when there is anything to be masked. */
+static bool shows(const dr_secrets *secrets, const char *text, size_t length) {
+  size_t end;
+  if (dr__secrets_found(secrets, text, length)) return true;
+  if (!memmem(text, length, CUT, strlen(CUT))) return false;
+  for (size_t i = 0; i < length; i++)
+    if (match_cut(secrets, text + i, length - i, &end)) return true;
+  return false;
+}
+
+/* Where ends what is to be masked at the text's beginning; 0: nothing is. */
+static size_t masked_extent(const dr_secrets *secrets, const char *text, size_t length,
+                            const entry **which) {
+  size_t whole = extent(secrets, text, length, which), end = 0;
+  const entry *cut = match_cut(secrets, text, length, &end);
+  if (!cut || end <= whole) return whole;
+  *which = cut;
+  return end;
+}
+
 char *dr__secrets_mask(const dr_secrets *secrets, const char *text, size_t *length) {
   char *out = NULL;
   size_t written = 0;
-  if (!dr__secrets_found(secrets, text, *length)) {
+  if (!shows(secrets, text, *length)) {
     out = malloc(*length + 1);
     if (!out) return NULL;
     if (*length > 0) memcpy(out, text, *length);
@@ -202,7 +268,7 @@ char *dr__secrets_mask(const dr_secrets *secrets, const char *text, size_t *leng
   if (!stream) return NULL;
   for (size_t i = 0; i < *length;) {
     const entry *e;
-    size_t masked = extent(secrets, text + i, *length - i, &e);
+    size_t masked = masked_extent(secrets, text + i, *length - i, &e);
     if (masked > 0)
       fprintf(stream, "[secret %s]", e->name);
     else
@@ -266,9 +332,9 @@ static bool found_in(const dr_secrets *secrets, const json_t *value) {
   size_t i;
   json_t *item;
   if (json_is_string(value))
-    return dr__secrets_found(secrets, json_string_value(value), json_string_length(value));
+    return shows(secrets, json_string_value(value), json_string_length(value));
   json_object_foreach((json_t *)value, key, item) {
-    if (dr__secrets_found(secrets, key, strlen(key)) || found_in(secrets, item)) return true;
+    if (shows(secrets, key, strlen(key)) || found_in(secrets, item)) return true;
   }
   json_array_foreach(value, i, item) {
     if (found_in(secrets, item)) return true;
@@ -289,7 +355,7 @@ static void drop_cut_secret(const dr_secrets *secrets, char *buffer, size_t leng
     size_t most = e->length - 1 < length ? e->length - 1 : length;
     for (size_t tail = most; tail >= SHORTEST; tail--) {
       if (memcmp(buffer + length - tail, e->value, tail) != 0) continue;
-      memcpy(buffer + length - tail, "…", sizeof "…");
+      memcpy(buffer + length - tail, CUT, sizeof CUT);
       return;
     }
   }
@@ -299,7 +365,7 @@ void dr__secrets_mask_buffer(const dr_secrets *secrets, char *buffer, size_t siz
   size_t length = strlen(buffer);
   if (length + SHORTEST >= size) drop_cut_secret(secrets, buffer, length);
   length = strlen(buffer);
-  if (!dr__secrets_found(secrets, buffer, length)) return;
+  if (!shows(secrets, buffer, length)) return;
   char *masked = dr__secrets_mask(secrets, buffer, &length);
   dr__copy_text(buffer, size, masked ? masked : "[masked]");
   free(masked);

@@ -16,16 +16,16 @@ dr_secrets *dr__secrets_new(void);
 void dr__secrets_free(dr_secrets *secrets);
 
 /* Remembers a value under a name, and its other spellings: base64 (also inside a longer text),
- * percent-encoded, as a JSON string, and each line of a value of many lines. False when it is
- * shorter than 4 bytes (masking it would make every text unreadable) or memory is short. A known
- * value is accepted again. */
+ * percent-encoded, as a JSON string, between a shell's quotes, and each line of a value of many
+ * lines. False when it is shorter than 4 bytes (masking it would make every text unreadable) or
+ * memory is short. A known value is accepted again. */
 bool dr__secrets_add(dr_secrets *secrets, const char *name, const char *value);
 
 /* True when the text contains a secret value. */
 bool dr__secrets_found(const dr_secrets *secrets, const char *text, size_t length);
 
-/* The text with every secret replaced by "[secret NAME]"; malloc'd, NUL-terminated, *length
- * updated. NULL when memory is short. */
+/* The text with every secret replaced by "[secret NAME]", also the beginning of one that was cut
+ * off by a "…"; malloc'd, NUL-terminated, *length updated. NULL when memory is short. */
 char *dr__secrets_mask(const dr_secrets *secrets, const char *text, size_t *length);
 
 /* A JSON value with every string masked; object keys too. New reference, which is the value itself

@@ -173,7 +173,7 @@ DR_API bool dr_recipe_param(const dr_runtime *rt, size_t index, dr_param *out);
  * type). */
 DR_API int dr_set(dr_runtime *rt, const char *name, const char *value, dr_err *err);
 
-/* Reads params from a file of `name = value` lines; '#' begins a comment. */
+/* Reads params from a file of `name = value` lines; a line that begins with '#' is a comment. */
 DR_API int dr_set_file(dr_runtime *rt, const char *path, dr_err *err);
 
 /* Adds an env file (KEY=value lines) to what the recipe reads with env.KEY and secret("KEY"). */

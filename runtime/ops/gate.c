@@ -211,7 +211,12 @@ static int finish(lua_State *L, dr_op *op) {
   dr__run_interrupt(op->run);
   dr__lane_check(L, op->lane);
   if (op->failed) return throw(L, op, &op->err);
-  dr__json_push(L, op->result);
+  if (op->assumed) {
+    dr__plan_unknown(op);
+    dr__plan_push_stub(L, op, op->planned);
+  } else {
+    dr__json_push(L, op->result);
+  }
   lua_replace(L, 1);
   lua_pushcfunction(L, l_box_release);
   lua_pushvalue(L, BOX);
@@ -297,10 +302,10 @@ static int record(lua_State *L, dr_op *op, dr_verdict verdict) {
   if (!masked) dr__error_nomem(L);
   free(op->preview);
   op->preview = masked;
-  int number = dr__plan_add(op, op->preview, verdict);
-  if (number == 0) dr__error_nomem(L);
+  op->planned = dr__plan_add(op, op->preview, verdict);
+  if (op->planned == 0) dr__error_nomem(L);
   if (verdict == DR_PLAN_ASK) return perform(L, op);
-  dr__plan_push_stub(L, op, number);
+  dr__plan_push_stub(L, op, op->planned);
   return 1;
 }
 

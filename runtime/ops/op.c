@@ -72,6 +72,10 @@ dr_runtime *dr__op_runtime(const dr_op *op) {
   return op->run->rt;
 }
 
+json_t *dr__op_masked_args(const dr_op *op) {
+  return dr__secrets_mask_json(op->run->rt->secrets, op->args);
+}
+
 /* ------------------------------------------------------------ output */
 
 static void tell_line(dr_op *op, int stream, const char *line, size_t length) {

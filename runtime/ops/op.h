@@ -133,6 +133,7 @@ struct dr_op {
   uint64_t started_ns;
   char where[256];      /* recipe file:line of the call */
   char *preview;        /* owned */
+  int planned;          /* number in the plan of a dry run, from 1 */
   unsigned long denied; /* dr__json_denied() when it was last whole */
   bool finished;
   bool failed;
@@ -140,6 +141,7 @@ struct dr_op {
   dr_err err;
   dr_partial_line lines[2]; /* of stdout and stderr */
   /* --- */
+  bool assumed;               /* the result rests on what was planned: see dr__op_planned() */
   void *self;                 /* the binding's state of this op */
   void (*cancel)(dr_op *op);  /* asked to end early: must lead to dr__op_fail() soon; may be NULL */
   void (*release)(dr_op *op); /* frees self when the op is over; may be NULL */
@@ -164,6 +166,10 @@ void dr__op_fail_cancelled(dr_op *op, const char *format, ...)
 /* True when the op's lane was asked to stop; long loops in a binding look here. */
 bool dr__op_cancelled(const dr_op *op);
 
+/* True in a dry run in which planned actions touch these parts (DR_AREA_…) of the op's machine: a
+ * query that fails for want of what they will make may assume a result, and sets op->assumed. */
+bool dr__op_planned(const dr_op *op, unsigned areas);
+
 /* Shows live output of the op, in whole lines; stream is 1 or 2. Bytes need not end with a line:
  * what is left is shown when the op ends, or by dr__op_output_end(). */
 void dr__op_output(dr_op *op, int stream, const char *bytes, size_t length);
@@ -178,6 +184,10 @@ void dr__op_moved(dr_op *op, uint64_t moved, uint64_t total, double rate, const 
 
 /* Says something that is worth keeping when the op is over. */
 void dr__op_log(dr_op *op, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The arguments with every secret masked, for a preview that shows a part of them only: the gate,
+ * which masks previews, would not know a part of a secret. New reference; NULL: out of memory. */
+json_t *dr__op_masked_args(const dr_op *op);
 
 /* Typed access to checked args; the `otherwise` value when absent. Borrowed from the op. */
 const char *dr__arg_string(const dr_op *op, const char *name, const char *otherwise);

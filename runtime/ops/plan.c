@@ -36,6 +36,10 @@ dr_verdict dr__plan_judge(const dr_op *op) {
   return dirty_areas(op) & op->spec->reads ? DR_PLAN_UNKNOWN : DR_PLAN_ASK;
 }
 
+bool dr__op_planned(const dr_op *op, unsigned areas) {
+  return op->run->mode == DR_MODE_DRY && (dirty_areas(op) & areas) != 0;
+}
+
 static void touch_machine(json_t *dirty, const char *machine, unsigned areas) {
   json_int_t known = json_integer_value(json_object_get(dirty, machine));
   json_object_set_new(dirty, machine, json_integer((json_int_t)((unsigned)known | areas)));
@@ -74,6 +78,16 @@ int dr__plan_add(dr_op *op, const char *preview, dr_verdict verdict) {
   if (!add(op->run, entry)) return 0;
   if (op->spec->kind == DR_ACTION) touch(op);
   return op->run->planned = number;
+}
+
+void dr__plan_unknown(const dr_op *op) {
+  size_t i;
+  json_t *entry;
+  json_array_foreach(op->run->plan, i, entry) {
+    if (json_integer_value(json_object_get(entry, "n")) != op->planned) continue;
+    json_object_set_new(entry, "unknown", json_true());
+    json_object_set_new(entry, "done", json_false());
+  }
 }
 
 bool dr__plan_step(dr_walk *run, const char *step, int depth) {

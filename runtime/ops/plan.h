@@ -17,6 +17,9 @@ dr_verdict dr__plan_judge(const dr_op *op);
  * short. */
 int dr__plan_add(dr_op *op, const char *preview, dr_verdict verdict);
 
+/* The query that was asked could not be answered yet: its entry says so. */
+void dr__plan_unknown(const dr_op *op);
+
 /* Adds a step's beginning. False when memory is short. */
 bool dr__plan_step(dr_walk *run, const char *step, int depth);
 

@@ -124,4 +124,71 @@ grep -q "compose.no_such_service.*\|has no service 'later'" later.out || fail "i
 printf 'version: "2.4"\nservices:\n  api:\n    image: x\n' >wrong/docker-compose.yml
 "$DEPLOYRUN" later.lua service=late >later.out 2>&1 || fail "what came meanwhile is not known: $(cat later.out)"
 
+# A name in .env may stand between quotes, and start takes no grace, as compose has none for it.
+printf 'COMPOSE_PROJECT_NAME="deployrun-composespec-named"\n' >wrong/.env
+cat >named.lua <<'LUA'
+return recipe { name = "named", run = function()
+  local stack = host("local"):compose { dir = "wrong" }
+  log("project " .. stack.project .. ".")
+  local accepted, problem = pcall(stack.start, stack, "api", { grace = 5 })
+  log(tostring(accepted) .. " " .. (problem.message or ""))
+end }
+LUA
+"$DEPLOYRUN" named.lua >named.out 2>&1 || fail "$(cat named.out)"
+grep -q "project deployrun-composespec-named\.$" named.out || fail "quotes belong to the name: $(cat named.out)"
+grep -q "false .*grace" named.out || fail "start takes a grace: $(cat named.out)"
+rm wrong/.env
+
+# A build argument stands on compose's command line: a secret among them is refused before anything is done.
+cat >secret.lua <<'LUA'
+return recipe { name = "secret", run = function()
+  local here = host("local")
+  local stack = here:compose { dir = "built" }
+  here:docker():tag("deployrun-test/base:1", "deployrun-composespec/acted:1")
+  stack:build { args = { WORD = "x" .. secret("SPEC_WORD") } }
+end }
+LUA
+export SPEC_WORD=word-which-nobody-sees
+refused secret.in_command "the build argument WORD is a secret" secret.lua
+status=0
+"$DEPLOYRUN" secret.lua --dry-run >secret.out 2>&1 || status=$?
+[ $status -eq 1 ] || fail "a dry run ended with $status: $(cat secret.out)"
+! grep -q "$SPEC_WORD" wrong.out secret.out || fail "it shows the secret"
+
+# A first deploy: the folder comes only by what is planned before. The walk assumes the project, the run asks anew.
+rm -rf first origin && mkdir -p origin first
+printf 'version: "2.4"\nservices:\n  api:\n    image: deployrun-test/base:1\n    init: true\n    command: sleep 1000\n' \
+  >origin/docker-compose.yml
+git -C origin init -q
+git -C origin add .
+git -C origin -c user.name=a -c user.email=a@b commit -qm first
+cat >first.lua <<'LUA'
+return recipe { name = "first", params = { way = param.string {} }, run = function(p)
+  local here, dir = host("local"), env.PWD .. "/first/Deployrun-firstspec"
+  if p.way == "clone" then here:git(dir):clone("file://" .. env.PWD .. "/origin") end
+  if p.way == "sync" then here:sync("origin/", dir) end
+  local stack = p.way == "cd" and here:cd(dir):compose() or here:compose { dir = dir }
+  log("project " .. stack.project .. ", running " .. #stack:containers())
+  stack:up()
+  log("now " .. #stack:containers() .. " in " .. stack.project)
+  stack:down()
+end }
+LUA
+for way in clone sync; do
+  "$DEPLOYRUN" first.lua way=$way --dry-run >first.out 2>&1 || fail "$way, dry: $(cat first.out)"
+  grep -q "docker-compose -p deployrun-firstspec up -d" first.out || fail "$way: not in the plan: $(cat first.out)"
+  grep -A 1 "which compose is there" first.out | grep -q "unknown until then" ||
+    fail "$way: that it is assumed is not told: $(cat first.out)"
+  [ ! -e first/Deployrun-firstspec ] || fail "a dry run made the folder"
+  "$DEPLOYRUN" first.lua way=$way >first.out 2>&1 || fail "$way: $(cat first.out)"
+  grep -q "now 1 in deployrun-firstspec" first.out || fail "$way: it does not run: $(cat first.out)"
+  rm -rf first/Deployrun-firstspec
+done
+for way in none cd; do
+  status=0
+  "$DEPLOYRUN" first.lua way=$way --dry-run >first.out 2>&1 || status=$?
+  [ $status -eq 1 ] || fail "a folder that nothing will make ended with $status: $(cat first.out)"
+  grep -q "command.no_such_folder" first.out || fail "$(cat first.out)"
+done
+
 "$DEPLOYRUN" "$DEPLOYRUN_SOURCE_DIR/tests/bindings/compose.lua"

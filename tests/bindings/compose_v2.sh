@@ -97,6 +97,34 @@ $p down --remove-orphans --volumes
 END
 grep -v " config$" record | diff wanted - || fail "these are not the command lines version 2 takes"
 
+# Without project= the project is what version 2 itself says it is: a name: of the file goes before the folder's.
+cat >named.lua <<'LUA'
+return recipe { name = "named", params = { project = param.string {} }, run = function(p)
+  local stack = host("local"):compose { dir = "project", file = p.project == "" and "a.yml" or nil,
+    project = p.project ~= "" and p.project or nil }
+  stack:restart()
+end }
+LUA
+# named NAME RECORDED CONFIG [PARAM...]: with what `config` prints the project is called NAME.
+named() {
+  name=$1 recorded=$2
+  CONFIG=$3
+  shift 3
+  : >record
+  PATH=$PWD/bin:$PATH "$DEPLOYRUN" named.lua "$@" >named.out 2>&1 || fail "$(cat named.out)"
+  grep -q -- "^compose -p $name.* restart$" record || fail "the project is not $name: $(cat record)"
+  grep -q -- "^$recorded$" record || fail "$recorded was not asked: $(cat record)"
+}
+whole=$CONFIG
+sed '/^name:/d' config.yaml >unnamed.yaml
+sed 's/^name: shop/name: "42"/' config.yaml >quoted.yaml
+named shop "compose -f a.yml config" "$whole" project=
+named 42 "compose -f a.yml config" "$PWD/quoted.yaml" project=
+named project "compose -f a.yml config" "$PWD/unnamed.yaml" project=
+named deployrun-v2spec "compose -p deployrun-v2spec config" "$whole" project=deployrun-v2spec
+! grep -q "^compose config$" record || fail "a name that is given need not be asked: $(cat record)"
+CONFIG=$whole
+
 # A service of a profile that is off is not in what `config` prints, and yet compose takes its name.
 { sed '/^networks:/,$d' config.yaml; printf '  debug:\n    image: debug:1\n    profiles:\n      - debug\n'; } >profiled.yaml
 cat >profile.lua <<'LUA'

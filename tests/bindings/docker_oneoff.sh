@@ -22,9 +22,17 @@ return recipe { name = "oneoff", params = { command = param.string {} }, run = f
   log("sees " .. tostring(docker:inspect("deployrun-oneoffspec-$$").running))
 end }
 LUA
+cat >quoted.lua <<LUA
+return recipe { name = "quoted", run = function()
+  local here, env = host("local"), { TOKEN = secret("SPEC_TOKEN"), JSON = json.encode { key = secret("SPEC_TOKEN") } }
+  here:docker():run { name = "deployrun-oneoffspec-$$", image = "deployrun-test/base:1", env = env }
+  here:docker():oneoff { image = "deployrun-test/base:1", env = env, command = "true" }
+  here:swarm():service_update("web", { env = env })
+end }
+LUA
 echo 'DB_PASSWORD=quite-secret-42' >secrets.env
-SPEC_TOKEN=token-which-nobody-sees
-export SPEC_TOKEN
+# shellcheck disable=SC2089,SC2090 # the quotes are the value's own
+SPEC_TOKEN="token-which'nobody\"sees" && export SPEC_TOKEN
 
 # shellcheck disable=SC2016 # the container's own $
 "$DEPLOYRUN" oneoff.lua command='test "$DB_PASSWORD" = quite-secret-42 && test -n "$TOKEN"' --dry-run >plan.out
@@ -32,8 +40,11 @@ grep -q "docker run --rm .*--env-file secrets.env" plan.out || fail "the plan do
 # shellcheck disable=SC2016
 "$DEPLOYRUN" oneoff.lua command='test ${#DB_PASSWORD} -eq 15 && test ${#TOKEN} -eq 23' -v >run.out 2>&1 ||
   fail "$(cat run.out)"
-! grep -rl "quite-secret-42\|$SPEC_TOKEN" run.out state || fail "a secret was written down"
-! grep -q "$SPEC_TOKEN" plan.out || fail "the plan shows a secret"
+! grep -rl "quite-secret-42\|token-which\|nobody" run.out state || fail "a secret was written down"
+"$DEPLOYRUN" quoted.lua --dry-run >quoted.out || fail "$(cat quoted.out)"
+"$DEPLOYRUN" quoted.lua --dry-run --json >quoted.json || fail "$(cat quoted.json)"
+grep -q "service update.*TOKEN=\[secret SPEC_TOKEN\]" quoted.out || fail "the plan does not show it: $(cat quoted.out)"
+! grep "token-which\|nobody" plan.out quoted.out quoted.json || fail "the plan shows a secret"
 
 # interrupted SHOWN: an interrupt as soon as this was shown; within 60 s the run is over and its container is gone. (What
 # is shown before the first op comes too early: there an interrupt ends a shell's background job, or is ignored by it.)

@@ -103,6 +103,38 @@ return spec.recipe("http_checks", {
     t.equal(sent_headers(answer)["X-Other"], "1")
     t.equal(sent_headers(here:http():get(odd .. "/echo", options))["X-Api-Key"], "key-1234567")
   end },
+  { "what asks again and again lets no key go along either", function(t, here)
+    if through_ssh then return end
+    local web, options = here:http(), { follow = true, bearer = "bearer-12345", within = 5 }
+    local answer = web.expect(odd .. "/away", options)
+    t.equal(answer.status, 200)
+    t.equal(sent_headers(answer).Authorization, nil)
+    for name, value in pairs { ["X-Api-Key"] = "key-1234567", ["X-Note"] = "see " .. secret("CHECKS_KEY") } do
+      options.headers = { [name] = value }
+      local problem = t.fails("recipe.argument", web.expect, odd .. "/away", options)
+      if problem then t.matches(problem.message, "with the header " .. name:gsub("%-", "%%-")) end
+      local again = { url = odd .. "/away", follow = true, headers = options.headers }
+      t.fails("recipe.argument", web.watch, again)
+      t.fails("recipe.argument", web.probe, again)
+      t.equal(sent_headers(web.get(odd .. "/away", { follow = true, headers = options.headers }))[name], nil)
+    end
+    options.headers = { Authorization = "Token 12345678", ["X-Other"] = "1" }
+    t.equal(sent_headers(web.expect(odd .. "/away", options)).Authorization, nil)
+  end },
+  { "a session takes what its requests take", function(t, here)
+    local line = "127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tkept-from-before"
+    local api = here:http():session { base = odd, user = "bob", password = "pass-12345", connect_timeout = 5,
+      max_body = 5000, cookies = { line } }
+    local me = api:get("/echo")
+    t.matches(sent_headers(me).Authorization or "", "^Basic ")
+    t.equal(sent_headers(me).Cookie, "session=kept-from-before")
+    t.equal(here:http():session { base = odd, max_body = 4 }:get("/echo").truncated, true)
+    t.fails("http.connect", function()
+      here:http():session { base = odd, unix_socket = "/nowhere/to/be.sock" }:get("/echo")
+    end)
+    t.fails("recipe.option", here:http().session, { base = odd, max_bodies = 5 })
+    t.fails("recipe.argument", here:http().session, { base = odd, cookies = "session=1" })
+  end },
   { "what asks one place again and again does not follow through SSH", function(t, here)
     if through_ssh then
       t.fails("recipe.argument", here:http().expect, odd .. "/hop/1", { follow = true, within = 1 })

@@ -59,6 +59,31 @@ for value in correct-horse tok-5f3a9c0e7d1b c00kie-value-1 hidden-path plain-web
   ! grep -rq "$value" "$XDG_STATE_HOME" || fail "$value is in the journal: $(grep -rho ".\{80\}$value" "$XDG_STATE_HOME")"
 done
 
+# What a plan cuts it masks before: a long key, and one that lies across the cut, in a body, in JSON, in a header and in
+# what is expected.
+cat >cut.lua <<'LUA'
+return recipe { name = "cut", run = function()
+  local url, long, short, before = env.WORLD_ODD .. "/echo", secret("LONG_KEY"), secret("SHORT_KEY"), ("."):rep(275)
+  http.request { method = "POST", url = url, json = { key = long }, headers = { ["X-Note"] = long } }
+  http.request { method = "POST", url = url, json = { a = before, key = short } }
+  http.request { method = "POST", url = url, body = "key=" .. long, headers = { ["X-Note"] = short } }
+  for more = 1, 24 do http.request { method = "POST", url = url, body = before .. ("."):rep(more) .. short } end
+  pcall(http.expect, url, { json = { bearer = long }, within = 0.1, attempts = 1 })
+  local _, wrong = pcall(http.expect, url, { json = { bearer = ("."):rep(100) .. short }, attempts = 1 })
+  log(tostring(wrong), wrong and wrong.message or "")
+end }
+LUA
+LONG_KEY=$(python3 -c 'print("longkey" + "0123456789abcdefghij" * 30)')
+SHORT_KEY=shortkey-klmnopqrstuvwxyz
+export LONG_KEY SHORT_KEY
+for how in --dry-run "--dry-run --json" -v --json; do
+  # shellcheck disable=SC2086 # one or two words
+  run_as cut 0 $how
+  grep -q 'secret LONG_KEY' cut.out || fail "cut $how: the request is not shown: $(cat cut.out)"
+  ! grep -q 'longkey\|shortk' cut.out || fail "cut $how shows the beginning of a secret: $(cat cut.out)"
+done
+! grep -rq 'longkey\|shortk' "$XDG_STATE_HOME" || fail "the beginning of a secret is in the journal"
+
 cat >required.lua <<'LUA'
 return recipe { name = "required", run = function()
   notify.webhook { url = env.WORLD_ODD .. "/status/500/not-there", json = { a = 1 }, required = true }

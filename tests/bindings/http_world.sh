@@ -141,7 +141,7 @@ export WORLD="$world" WORLD_CA="$world/ca.pem" WORLD_GOOD="$good" WORLD_EXPIRED=
   WORLD_SELF="$self" WORLD_SSH="$ssh" WORLD_PLAIN="$plain"
 WORLD_ODD=http://127.0.0.1:$(cat odd.port)
 WORLD_MUTE=$(cat odd.mute)
-export WORLD_ODD WORLD_MUTE
+export WORLD_ODD WORLD_MUTE CHECKS_KEY=checks-key-7654321
 
 # ---------------------------------------------------------------------------------- the specs
 

@@ -7,6 +7,8 @@ set -eu
 
 password='open sesame 4711'
 project=deployrunsudospec$$
+socket=${DOCKER_HOST:-unix:///var/run/docker.sock}
+socket=${socket#unix://}
 work=$(mktemp -d /tmp/sudo-docker.XXXXXX)
 server=
 
@@ -94,6 +96,8 @@ return recipe { name = "sudo-docker", params = { what = param.string { required 
     local names = parallel({ 1, 2, 3, 4, 5, 6, 7, 8 }, function() return #docker:containers { all = true } end)
     log("engine " .. docker:info().version .. ", " .. #names.ok .. " answers")
   end
+  function all.elsewhere() box:sudo():docker { socket = "$work/nowhere.sock" }:info() end
+  function all.named() log("engine " .. box:sudo():docker { socket = "$socket" }:info().version) end
   function all.stack()
     local stack = box:sudo():compose { dir = "$work/stack", project = "$project" }
     stack:up { services = { "api" } }
@@ -157,6 +161,8 @@ expect() {
 expect 'without sudo the engine is out of reach, and sudo is what is said to help' 1 'docker.unreachable' ':sudo():docker()' \
   -- given what=plain
 expect 'the engine is reached with the password that the recipe gives' 0 'engine [0-9]*[.][0-9]*.*, 8 answers' -- given what=engine
+expect 'a socket that is named is the one that is asked' 0 'engine [0-9]*[.][0-9]*' -- given what=named
+expect 'and no other, where nothing listens there' 1 'docker.unreachable' -- given what=elsewhere
 expect 'and with one that is typed, once' 0 'engine [0-9]*[.][0-9]*.*, 8 answers' \
   -- typing "$password" -- "$DEPLOYRUN" recipe.lua what=engine
 [ "$(grep -o 'sudo password for' out | wc -l)" = 1 ] || fail "it was asked more than once"

@@ -87,6 +87,29 @@ static void json_spelling_is_masked(void **state) {
   assert_masked(*state, "{\"p\":\"a\\\"quote\\\\and/slash\"}", "{\"p\":\"[secret DB]\"}");
 }
 
+static void a_quote_is_masked_as_a_shell_has_it(void **state) {
+  dr__secrets_add(*state, "DB", "ab'\"cd'e");
+  assert_masked(*state, "'PW=ab'\\''\"cd'\\''e'", "'PW=[secret DB]'");
+  assert_masked(*state, "'{\"p\":\"ab'\\''\\\"cd'\\''e\"}'", "'{\"p\":\"[secret DB]\"}'");
+  assert_masked(*state, "ab'\"cd'e", "[secret DB]");
+}
+
+static void the_beginning_of_a_secret_that_was_cut_is_masked(void **state) {
+  dr__secrets_add(*state, "DB", "hunter2-and-much-more");
+  dr__secrets_add(*state, "SHORT", "hunter");
+  dr__secrets_add(*state, "HOOK", "https://hooks.test/T0/B0");
+  assert_masked(*state, "p: hunter2-a…", "p: [secret DB]…");
+  assert_masked(*state, "body \"p: hunter2-a\"…", "body \"p: [secret DB]\"…");
+  assert_masked(*state, "PASSWORD 'hunter2-and-muc …\n", "PASSWORD '[secret DB] …\n");
+  assert_masked(*state, "POST https://hooks.…", "POST [secret HOOK]…");
+  assert_masked(*state, "write https://… or hun…", "write https://… or hun…");
+  json_t *value = json_pack("{s:s}", "detail", "p: hunter2-and…");
+  json_t *masked = dr__secrets_mask_json(*state, value);
+  assert_string_equal(json_string_value(json_object_get(masked, "detail")), "p: [secret DB]…");
+  json_decref(masked);
+  json_decref(value);
+}
+
 static void each_line_of_a_long_secret_is_masked(void **state) {
   dr__secrets_add(*state, "KEY",
                   "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhk\r\nxx\n-----END KEY-----\n");
@@ -222,6 +245,8 @@ int main(void) {
       TEST(base64_is_masked_wherever_it_begins),
       TEST(percent_encoding_is_masked_in_both_cases),
       TEST(json_spelling_is_masked),
+      TEST(a_quote_is_masked_as_a_shell_has_it),
+      TEST(the_beginning_of_a_secret_that_was_cut_is_masked),
       TEST(each_line_of_a_long_secret_is_masked),
       TEST(a_line_break_at_the_end_hides_nothing),
       TEST(the_longest_secret_wins),
