@@ -26,9 +26,12 @@ local function is_name(word)
 end
 
 -- "gunicorn …", "python3 -u /venv/bin/gunicorn …", "python3 -m gunicorn …" or a title that setproctitle made; not a
--- shell or sudo that was told to start one.
+-- shell or sudo that was told to start one, and not one that only looks whether the code can be loaded.
 local function is_gunicorn(process)
   local words = process.words
+  for _, word in ipairs(words) do
+    if word == "--check-config" then return false end
+  end
   if process.command:find("^gunicorn: ") or is_name(words[1]) then return true end
   if not words[1] or not words[1]:match("([^/]+)$"):find("^python[%d.]*$") then return false end
   for i = 2, #words do

@@ -250,6 +250,14 @@ local cases = {
     release(here, "5")
     root:systemd("gunicorn"):start { settled = 0.6, serves = serving("5") }
   end},
+  {"one that loads the code on trial is not taken for a second gunicorn", function(_, here)
+    local at = here:cd(backend)
+    at:run("echo 'import time; time.sleep(60)' >/tmp/slow_to_load.py; " ..
+      "setsid gunicorn --check-config --pythonpath /tmp slow_to_load:app >/dev/null 2>&1 </dev/null &")
+    at:check("pgrep -f '[g]unicorn --check-config --pythonpath /tmp'", { within = 10, every = 0.1 })
+    here:gunicorn { folder = backend }:processes()
+    at:run("pkill -f '[g]unicorn --check-config --pythonpath /tmp'; rm /tmp/slow_to_load.py")
+  end},
   {"root loads the code as gunicorn's own user", function(_, here)
     here:sudo():gunicorn { folder = backend }:check()
   end},
