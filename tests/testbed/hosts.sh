@@ -66,7 +66,6 @@ UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 UseDNS no
-SetEnv HOME=$state/remote_home
 PrintMotd no
 PrintLastLog no
 MaxStartups 1000:30:2000
@@ -78,7 +77,7 @@ END
 
 write_client_files() {
   ssh=$state/home/.ssh
-  mkdir -p "$ssh" "$state/remote_home"
+  mkdir -p "$ssh"
   chmod 700 "$state/home" "$ssh"
   cp "$key" "$ssh/id_ed25519"
   chmod 600 "$ssh/id_ed25519"
