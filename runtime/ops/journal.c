@@ -40,6 +40,7 @@ static int make_folder(char *path, char *slash) {
 static int make_folders(const char *path) {
   char *copy = strdup(path), *slash = copy;
   int failed = copy ? 0 : -1;
+  if (!copy) errno = ENOMEM;
   while (!failed && slash) {
     char *next = strchr(slash + 1, '/');
     if (next) *next = '\0';
@@ -71,8 +72,13 @@ dr_journal *dr__journal_open(const char *state_dir, const char *run_id, const dr
                     ? open(file, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600)
                     : -1;
   if (journal->fd < 0) {
-    dr__fail(err, "journal.create", "cannot write the journal %s: %s", file, strerror(errno));
-    dr__err_hint(err, "nothing was changed; give a folder that can be written by XDG_STATE_HOME");
+    int reason = errno;
+    if (reason == ENOMEM) {
+      dr__err_nomem(err);
+    } else {
+      dr__fail(err, "journal.create", "cannot write the journal %s: %s", file, strerror(reason));
+      dr__err_hint(err, "nothing was changed; give a folder that can be written by XDG_STATE_HOME");
+    }
     dr__journal_close(journal);
     journal = NULL;
   } else {
