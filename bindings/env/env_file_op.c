@@ -192,6 +192,7 @@ static int l_format(lua_State *L) {
   lua_settop(L, 2);
   json_t **variables = dr__json_box(L);
   *variables = dr__json_read(L, 1, &problem);
+  if (!*variables && !problem) return dr__error_nomem(L);
   if (!*variables) return luaL_error(L, "variables: %s", problem);
   char *text = dr__env_file_format(*variables, dialect, &err);
   if (!text) return throw_err(L, &err);

@@ -23,17 +23,19 @@ static int is_recipe(const struct dirent *file) {
   return length > 4 && file->d_name[0] != '.' && strcmp(file->d_name + length - 4, ".lua") == 0;
 }
 
-static void read_entry(entry *out, const char *dir, const char *file) {
+/* False when memory is short. */
+static bool read_entry(entry *out, const char *dir, const char *file) {
   ui_buf path = UI_BUF_INIT;
   cli_add_path(&path, dir);
   ui_buf_printf(&path, "/%s", file);
   out->path = path.text;
   out->name = strndup(file, strlen(file) - 4);
+  if (out->name == NULL || out->path == NULL) return false;
   dr_runtime *rt = NULL;
-  if (out->name != NULL && out->path != NULL && cli_load(&rt, out->path, &out->err) == DR_OK) {
-    out->summary = strdup(dr_recipe_summary(rt));
-  }
+  bool loaded = cli_load(&rt, out->path, &out->err) == DR_OK;
+  if (loaded) out->summary = strdup(dr_recipe_summary(rt));
   dr_runtime_free(rt);
+  return !loaded || out->summary != NULL;
 }
 
 static void free_entries(entry *entries, size_t count) {
@@ -98,20 +100,29 @@ static void report_broken(const cli_args *args, ui_screen *screen, entry *entrie
   }
 }
 
+static int no_memory(const cli_args *args, ui_screen *screen) {
+  dr_err err = DR_ERR_INIT;
+  snprintf(err.code, sizeof err.code, "out_of_memory");
+  snprintf(err.message, sizeof err.message, "out of memory");
+  return cli_error(args, screen, &err, DR_FAILED);
+}
+
 /* Lists a folder; `files` is what scandir() found. */
 static int list_files(const cli_args *args, ui_screen *screen, const char *dir,
                       struct dirent **files, size_t count) {
   entry *entries = calloc(count + 1, sizeof *entries);
-  if (entries == NULL) return DR_FAILED;
-  for (size_t i = 0; i < count; i++) read_entry(&entries[i], dir, files[i]->d_name);
-  if (args->json) {
+  if (entries == NULL) return no_memory(args, screen);
+  bool whole = true;
+  for (size_t i = 0; i < count && whole; i++)
+    whole = read_entry(&entries[i], dir, files[i]->d_name);
+  if (whole && args->json) {
     print_json(screen, entries, count);
-  } else {
+  } else if (whole) {
     print_text(screen, entries, count, dir);
   }
-  report_broken(args, screen, entries, count);
+  if (whole) report_broken(args, screen, entries, count);
   free_entries(entries, count);
-  return DR_OK;
+  return whole ? DR_OK : no_memory(args, screen);
 }
 
 static int no_folder(const cli_args *args, ui_screen *screen, const char *dir) {
