@@ -10,7 +10,6 @@ image=deployrun-test/base:1
 me=deployrun-cancel-$$
 vps=cancel-$$
 endless=
-silent=
 end() {
   [ -z "$endless" ] || kill "$endless" 2>/dev/null || true
   [ -z "$silent" ] || kill "$silent" 2>/dev/null || true
@@ -29,19 +28,7 @@ nothing_left() {
   [ -z "$left" ] || fail "left behind: $(docker ps -a --filter "label=$me")"
 }
 
-# A registry that takes connections and says nothing.
-rm -f port # of an earlier run
-python3 -c '
-import socket
-server = socket.create_server(("127.0.0.1", 0))
-print(server.getsockname()[1], flush=True)
-held = []
-while True:
-    held.append(server.accept())' >port &
-silent=$!
-wait='a registry that never answers'
-until_true "the test's server did not start" test -s port
-port=$(cat port)
+begin_silent # a registry
 mute=127.0.0.1:$port/$me:1
 
 # Containers that never do what is waited for.

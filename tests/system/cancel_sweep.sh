@@ -5,21 +5,10 @@ set -eu
 # shellcheck source=tests/system/interrupts.sh
 . "$DEPLOYRUN_SOURCE_DIR/tests/system/interrupts.sh"
 
-rm -rf port checkout # of an earlier run
-python3 -c '
-import socket
-server = socket.create_server(("127.0.0.1", 0))
-print(server.getsockname()[1], flush=True)
-held = []
-while True:
-    held.append(server.accept())' >port &
-silent=$!
+rm -rf checkout # of an earlier run
 sshd=
 trap 'kill -9 $silent $sshd $run 2>/dev/null || true' EXIT
-wait='a server that never answers'
-until_true "the test's server did not start" test -s port
-port=$(cat port)
-
+begin_silent
 git init -q checkout
 git -C checkout remote add silent "git://127.0.0.1:$port/none"
 

@@ -2,6 +2,7 @@
 # interrupts.sh - for the scripts that interrupt a run at each of its waits; to be sourced. An interrupted run must end
 # with 130, its undo and its <close> handlers must have run.
 run=
+silent=
 trap '[ -z "$run" ] || kill -9 "$run" 2>/dev/null || true' EXIT
 
 fail() {
@@ -20,6 +21,23 @@ until_true() {
     [ $tries -lt 400 ] || fail "$what"
     sleep 0.05
   done
+}
+
+# begin_silent: a server that takes connections and says nothing; sets silent, its process, and port.
+# shellcheck disable=SC2034
+begin_silent() {
+  wait='a server that never answers'
+  rm -f port # of an earlier run
+  python3 -c '
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+held = []
+while True:
+    held.append(server.accept())' >port &
+  silent=$!
+  until_true "the test's server did not start" test -s port
+  port=$(cat port)
 }
 
 # begin BODY: starts a recipe that can be undone and has something to close, and lets it come to its wait.
