@@ -280,7 +280,8 @@ static void give_result(run *r) {
     dr_err_clear(&err);
     free_run(r);
   } else {
-    if (!err.code[0]) dr__fail(&err, "command.failed", "its output could not be understood");
+    if (!err.code[0] && dr__op_whole(op, &err) == DR_OK)
+      dr__fail(&err, "command.failed", "its output could not be understood");
     fail_op(r, &err);
   }
 }
