@@ -56,7 +56,7 @@ static const char write_script[] =
     "full() { echo \"$e\" >&2; case $e in *'No space'* | *quota*) exit 25 ;; esac; exit 1; }\n"
     "t=$(mktemp \"$d/.deployrun.XXXXXX\" 2>&1) || { e=$t; full; }\n"
     "trap 'rm -f \"$t\"' EXIT\n"
-    "trap 'exit 1' TERM HUP INT\n"
+    "trap 'exit 1' TERM HUP INT PIPE\n"
     "e=$(cat 2>&1 >\"$t\") || full\n"
     "[ \"$(wc -c <\"$t\")\" -eq \"$l\" ] || exit 4\n"
     "sum \"$t\" || exit 31\n"

@@ -108,16 +108,14 @@ static void on_watch_closed(uv_handle_t *handle) {
   free(closed);
 }
 
-/* A connection that was reset may still have an answer to be read, of a server that did not wait
- * for the whole request. So libcurl is told to read and write, and finds out for itself; libuv has
- * stopped watching by then. */
+/* A server that does not wait for the whole request answers while it is still sent, and may then
+ * reset the connection. What it said can still be read, but libcurl gives up when it cannot write:
+ * so it is told to read before each write, and when the connection broke, and finds out for itself.
+ * libuv has stopped watching one that broke. */
 static void on_poll(uv_poll_t *poll, int status, int events) {
   const watch *ready = poll->data;
-  int flags = 0;
-  if (status < 0) events = UV_READABLE | UV_WRITABLE;
-  if (events & UV_READABLE) flags |= CURL_CSELECT_IN;
-  if (events & UV_WRITABLE) flags |= CURL_CSELECT_OUT;
-  act(ready->http, ready->fd, flags);
+  bool writes = status < 0 || (events & UV_WRITABLE);
+  act(ready->http, ready->fd, CURL_CSELECT_IN | (writes ? CURL_CSELECT_OUT : 0));
   bool goes_on = status < 0 && !uv_is_closing((uv_handle_t *)poll);
   if (goes_on) uv_poll_start(poll, ready->events, on_poll);
 }

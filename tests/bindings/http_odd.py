@@ -1,9 +1,11 @@
 """http_odd.py FILE - a server with the faults a real one can have; its port is written to FILE.port, each
 request to FILE.asked; FILE.mute is a port that never answers. Ended by its parent."""
+import fcntl
 import http.server
 import json
 import socket
 import sys
+import termios
 import threading
 import time
 
@@ -16,6 +18,10 @@ def next_count(path):
     with lock:
         counts[path] = counts.get(path, 0) + 1
         return counts[path]
+
+
+def waiting_bytes(connection):
+    return int.from_bytes(fcntl.ioctl(connection, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -52,7 +58,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
 
     def refuse_early(self):
-        """An answer before the body was read, and a connection that is reset then."""
+        """An answer before the body was read, and a connection that is reset then. It comes when no more of the body
+        arrives: whoever sends it has filled what there is of buffers, and waits."""
+        before = -1
+        while (arrived := waiting_bytes(self.connection)) != before:
+            before = arrived
+            time.sleep(0.1)
         self.wfile.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 7\r\nConnection: close\r\n\r\ntoo big")
         self.wfile.flush()
         self.close_connection = True
