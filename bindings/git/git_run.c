@@ -289,8 +289,10 @@ static int take_to_tag(const dr_op *op, int status, const json_t *text, json_t *
   (void)status;
   const char *tagged = fact(facts, "tagged");
   set(facts, "commit", first_line(text));
+  const char *commit = fact(facts, "commit");
   set(facts, "created", json_boolean(!tagged));
-  if (!tagged || strcmp(tagged, fact(facts, "commit")) == 0) return DR_OK;
+  if (!commit) return dr__err_nomem(err);
+  if (!tagged || strcmp(tagged, commit) == 0) return DR_OK;
   json_t *pairs =
       json_pack("{s:[o]}", "name",
                 json_sprintf("the tag %s is at %.12s", dr__arg_string(op, "name", ""), tagged));

@@ -381,7 +381,7 @@ static int fail_jump(dr_ssh_session *s) {
 }
 
 /* Waits until the jump host has connected. Our own bound begins when the jump host itself is
- * reached. */
+ * reached, and anew when its connection was found dead and is made again. */
 static int connect_jump(dr_ssh_session *s) {
   uint64_t bound = (uint64_t)s->config->connect_timeout_ms;
   s->stage = "connection from the jump host";
@@ -394,7 +394,9 @@ static int connect_jump(dr_ssh_session *s) {
     dr_ssh_link_state state = s->link->state;
     uv_mutex_unlock(&s->pool->lock);
     if (state == DR_SSH_LINK_ENDED) return fail_jump(s);
-    if (state != DR_SSH_LINK_WAITING && s->deadline_ms == 0) {
+    if (state == DR_SSH_LINK_WAITING) {
+      s->deadline_ms = 0;
+    } else if (s->deadline_ms == 0) {
       s->deadline_ms = dr__ssh_now_ms() + bound;
     }
     if (state == DR_SSH_LINK_OPEN) return DR_OK;

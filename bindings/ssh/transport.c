@@ -116,6 +116,9 @@ static bool try_again(dr_ssh_channel *channel) {
   channel->deadline_ms = 0;
   channel->refusals = 0;
   channel->lacking_ms = 0;
+  uv_mutex_lock(&channel->pool->lock);
+  if (channel->link != NULL) dr__ssh_link_set(channel->link, DR_SSH_LINK_WAITING);
+  uv_mutex_unlock(&channel->pool->lock);
   if (dr__ssh_submit(channel, &ignored) == DR_OK) {
     dr_err_clear(&how.err);
     return true;

@@ -75,7 +75,6 @@ return recipe { name = "docker", run = function()
   docker:networks()
   docker:logs("$me", { tail = 3 })
   docker:top("$me")
-  docker:stats("$me")
   docker:events { since = 1, until_ = 2 }
   docker:exec("$me", { "true" })
   docker:network_create("$me-net")
@@ -85,6 +84,9 @@ return recipe { name = "docker", run = function()
   pcall(docker.pull, docker, "127.0.0.1:1/none:1")
   pcall(docker.wait_log, docker, "$me", "never", { within = 0.05 })
 end }
+LUA
+cat >stats.lua <<LUA
+return recipe { name = "stats", run = function() host("local"):docker():stats("$me") end }
 LUA
 cat >containers.lua <<LUA
 return recipe { name = "containers", run = function()
@@ -214,6 +216,7 @@ mkdir -p app
 (cd app && exec "$OLDPWD/bin/gunicorn") &
 master=$!
 sweep_done 'containers, images, networks' 997 docker.lua
+sweep_done 'what a container uses' 997 stats.lua
 sweep_done 'volumes, and waits that fail' 997 objects.lua
 sweep_done 'a one-off container' 499 containers.lua
 sweep_done 'a container that is replaced' 997 replaced.lua

@@ -235,14 +235,15 @@ static void cancelling_across_a_cut(void **state) {
   world_close();
 }
 
-/* The jump host is behind the cable: neither it nor what it carries says another word. */
+/* The jump host is behind the cable: neither it nor what it carries says another word. That is
+ * first noticed of what it carries, which then is asked for over the jump host's old connection. */
 static void a_jump_host_goes_dark(void **state) {
   (void)state;
   ssh_command command = {0};
   char text[1024];
   if (space[0] == '\0') skip();
   snprintf(text, sizeof text,
-           "Host inner\n  HostName %s\n  ProxyJump bastion\n"
+           "Host inner\n  HostName %s\n  ProxyJump bastion\n  ServerAliveCountMax 1\n"
            "Host bastion\n  HostName %s\n"
            "Host *\n  Port %d\n  User %s\n  IdentityFile %s\n  UserKnownHostsFile %s\n"
            "  ServerAliveInterval 1\n  ServerAliveCountMax 2\n  ConnectTimeout 2\n",
