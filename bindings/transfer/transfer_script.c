@@ -83,9 +83,7 @@ const char dr__transfer_probe[] =
   "  q=$(stat -L -c %d:%i \"/proc/$$/fd/9\" 2>/dev/null) || return 0\n"                            \
   "  [ \"$q\" = \"$(stat -c %d:%i -- \"$t\" 2>/dev/null)\" ]\n"                                    \
   "}\n"                                                                                            \
-  "full() {\n"                                                                                     \
-  "  case $e in *'No space'* | *quota*) rm -f -- \"$t\"; echo \"$e\" >&2; exit 25 ;; esac\n"       \
-  "}\n"                                                                                            \
+  "full() { case $e in *'No space'* | *quota*) rm -f -- \"$t\"; exit 25 ;; esac; }\n"              \
   "copy() {\n"                                                                                     \
   "  t=$(mktemp \"$t0.XXXXXX\") || exit 23\n"                                                      \
   "  exec 9>>\"$t\"\n"                                                                             \
@@ -123,10 +121,10 @@ const char dr__transfer_store[] =
     "    is_that && [ \"$(wc -c <\"$t\")\" -eq \"$have\" ] || exit 29\n"
     "  else copy; fi\n"
     "fi\n"
+    "trap '' PIPE\n" /* what arrived is kept though nobody hears what went wrong */
     "e=$(cat 2>&1 >>\"$t\") || {\n"
-    "  full; keep\n"
-    "  echo \"$e\" >&2\n" /* last: nobody may be there to hear it, which ends the script */
-    "  exit 26\n"
+    "  echo \"$e\" >&2\n"
+    "  full; keep; exit 26\n"
     "}\n"
     "[ -f \"$t\" ] || exit 29\n"
     "[ \"$(wc -c <\"$t\")\" -ge \"$size\" ] || { keep; exit 27; }\n"
