@@ -10,7 +10,9 @@ image=deployrun-test/base:1
 me=deployrun-cancel-$$
 vps=cancel-$$
 endless=
+mute_engine=
 end() {
+  [ -z "$mute_engine" ] || kill "$mute_engine" 2>/dev/null || true
   [ -z "$endless" ] || kill "$endless" 2>/dev/null || true
   [ -z "$silent" ] || kill "$silent" 2>/dev/null || true
   [ -z "$run" ] || kill -9 "$run" 2>/dev/null || true
@@ -28,6 +30,7 @@ nothing_left() {
   [ -z "$left" ] || fail "left behind: $(docker ps -a --filter "label=$me")"
 }
 
+rm -f mute.sock # of an earlier run
 begin_silent # a registry
 mute=127.0.0.1:$port/$me:1
 
@@ -36,6 +39,27 @@ docker run -d --init --name "$me-idle" --health-cmd false --health-interval 1s -
   sleep 1000 >/dev/null
 docker='local docker = here:docker()'
 fields="image = \"$image\", init = true, labels = { [\"$me\"] = \"1\" }"
+
+# An engine that never answers, already in the walk.
+wait='docker.info in the walk'
+rm -f asked
+python3 -c '
+import socket
+server = socket.socket(socket.AF_UNIX)
+server.bind("mute.sock")
+server.listen()
+held = [server.accept()]
+open("asked", "w").close()
+held.append(server.accept())' &
+mute_engine=$!
+until_true "the engine that never answers did not start" test -S mute.sock
+echo "return recipe { name = 'walk', run = function() host('local'):docker { socket = '$PWD/mute.sock' }:info() end }" >walk.lua
+"$DEPLOYRUN" walk.lua >out 2>&1 </dev/null &
+run=$!
+until_true "the engine was never asked" test -e asked
+kill -INT "$run"
+ended 130
+echo "ok: $wait"
 
 interrupted 'docker.wait_healthy' "$docker docker:wait_healthy('$me-idle', { within = 600 })"
 interrupted 'docker.wait_running' "$docker docker:wait_running('$me-idle', { settled = 500, within = 600 })" 'running for'
@@ -49,6 +73,9 @@ interrupted 'http.watch, measuring' "http.watch { $watched, look_every = 600,
 interrupted 'docker.exec' "$docker docker:exec('$me-idle', { 'sleep', '619' })"
 interrupted 'docker.stop' "$docker docker:stop('$me-idle', { timeout = 5 })"
 docker start "$me-idle" >/dev/null
+interrupted 'docker.restart' "$docker docker:restart('$me-idle', { timeout = 5 })"
+docker start "$me-idle" >/dev/null
+interrupted 'docker.logs' "$docker docker:logs('$me-idle', { follow = 600 })"
 interrupted 'docker.pull' "$docker docker:pull('$mute')"
 docker tag "$image" "$mute"
 interrupted 'docker.push' "$docker docker:push('$mute')"

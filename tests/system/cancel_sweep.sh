@@ -9,7 +9,8 @@ rm -rf checkout # of an earlier run
 sshd=
 trap 'kill -9 $silent $sshd $run 2>/dev/null || true' EXIT
 begin_silent
-git init -q checkout
+git init -q -b main checkout
+git -C checkout -c user.name=t -c user.email=t@example.com commit -q --allow-empty -m first
 git -C checkout remote add silent "git://127.0.0.1:$port/none"
 
 interrupted 'time.sleep' 'wait("a thing that never comes", { within = 60, every = 60 }, function() return false end)' 'never comes'
@@ -26,6 +27,9 @@ interrupted 'http.expect' "http.expect(\"http://127.0.0.1:1/\", { within = 600 }
 interrupted 'http.watch' "http.watch { url = 'http://127.0.0.1:$port/', during = 600, every = 1, min_samples = 4096 }" 'watch'
 interrupted 'net.expect_port' 'net.expect_port("127.0.0.1", 1, { within = 600 })' 'port'
 interrupted 'git.fetch' "here:git('checkout'):fetch { remote = 'silent' }" 'git fetch'
+interrupted 'git.pull' "here:git('checkout'):pull { remote = 'silent', branch = 'main' }" 'git pull'
+interrupted 'git.update' "here:git('checkout'):update { remote = 'silent', branch = 'main' }" 'update'
+interrupted 'git.is_pushed' "here:git('checkout'):is_pushed { remote = 'silent' }" 'is_pushed'
 interrupted 'a group of hosts' 'hosts { "local" }:run("sleep 617")' 'sleep 617'
 interrupted 'retry' 'retry({ attempts = 1000, every = 60 }, function() here:run("false") end)' 'attempt 1 of 1000'
 interrupted 'parallel' 'parallel({ 1, 2, 3 }, function(i) here:run("sleep 60" .. i + 1) end)' 'sleep 604'
