@@ -283,7 +283,8 @@ function json.array(list) end
 -- There are: assert error getmetatable ipairs next pairs pcall rawequal rawget rawlen rawset require select
 -- setmetatable tonumber tostring type xpcall load _VERSION, and the libraries coroutine math string table utf8.
 -- There are not: io, os.execute and its like, debug, package, dofile, loadfile, collectgarbage (recipe.forbidden says
--- what to use instead). Reading an unknown global is recipe.unknown_global; making a new one is recipe.global.
+-- what to use instead). Reading an unknown global is recipe.unknown_global; making a new one is recipe.global: both are found
+-- when the file is read, wherever in it they stand.
 
 ---Goes through a table in the order of its keys: numbers, then strings, then the rest; so that a plan, the run and a
 ---resumed run meet the same order. A table with its own __pairs decides for itself. `next` alone has no such order.

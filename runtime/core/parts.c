@@ -44,6 +44,10 @@ static const dr_binding *find_part(const char *wanted, size_t length) {
   return part_at(i);
 }
 
+bool dr__part_gives(const char *name, size_t length) {
+  return find_part(name, length) != NULL;
+}
+
 /* Notes in the registry, at the part's address, that it was run. [-1, +0, throws] */
 static void note(lua_State *L, const dr_binding *part) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, part);

@@ -8,6 +8,7 @@
  * - source.c: files of Lua, read once and kept
  * - embedded.c: deployrun's own Lua, as functions
  * - parts.c: the Lua of the bindings, run on demand
+ * - globals.c: unknown globals, found before anything runs
  * - sandbox.c: what Lua can see, and its limits
  * - run.c: drives a run from its first op to its last undo
  * - lane.c: coroutines and the one lua_resume
@@ -132,6 +133,23 @@ void dr__parts_open(lua_State *L);
 
 /* Runs the parts that are not run on demand. [-0, +0, throws] */
 void dr__parts_begin(lua_State *L);
+
+/* Whether a part gives this global; nothing is run. */
+bool dr__part_gives(const char *name, size_t length);
+
+/* ---- globals.c */
+
+/* A global that a file names and nobody gives. */
+typedef struct dr_global {
+  const char *name; /* not ended by a NUL; in the text that dr__globals_unknown() pushed */
+  size_t length;
+  size_t line;
+  bool assigned; /* it is assigned to: a new one is an error whatever its name */
+} dr_global;
+
+/* Looks for the first one in the function on top of the stack; at index 1 is the table of those
+ * that there are. True when there is one; may push a value that it lives in. [-0, +?, memory] */
+bool dr__globals_unknown(lua_State *L, dr_global *first);
 
 /* ---- sandbox.c */
 

@@ -187,6 +187,35 @@ static void throw_syntax(lua_State *L, dr_err *said, const char *path) {
   dr__error_throw(L, &err);
 }
 
+/* use(globals, name, assigned): as a recipe uses it, for the error that it gets then. */
+static int l_use(lua_State *L) {
+  if (lua_toboolean(L, 3)) {
+    lua_pushnil(L);
+    lua_setfield(L, 1, lua_tostring(L, 2));
+    return 0;
+  }
+  lua_pushvalue(L, 2);
+  lua_gettable(L, 1);
+  return 1;
+}
+
+/* check_globals(globals, chunk, path): throws when the chunk names a global that nobody gives. */
+static int l_check_globals(lua_State *L) {
+  dr_global unknown;
+  dr_err err = DR_ERR_INIT;
+  const char *path = lua_tostring(L, 3);
+  lua_pushvalue(L, 2);
+  if (!dr__globals_unknown(L, &unknown)) return 0;
+  lua_pushcfunction(L, l_use);
+  lua_pushvalue(L, 1);
+  lua_pushlstring(L, unknown.name, unknown.length);
+  lua_pushboolean(L, unknown.assigned);
+  if (lua_pcall(L, 3, 0, 0) == LUA_OK) return 0;
+  dr__error_read(L, -1, &err);
+  snprintf(err.where, sizeof err.where, "%s:%zu", path, unknown.line);
+  return dr__error_throw(L, &err);
+}
+
 void dr__sandbox_load(lua_State *L, const char *path) {
   dr_walk *run = dr__lua_run(L);
   dr_err err = DR_ERR_INIT;
@@ -198,6 +227,11 @@ void dr__sandbox_load(lua_State *L, const char *path) {
     throw_syntax(L, &err, path);
   }
   lua_remove(L, -2);
+  lua_pushcfunction(L, l_check_globals);
+  lua_getfield(L, LUA_REGISTRYINDEX, globals_name);
+  lua_pushvalue(L, -3);
+  lua_pushstring(L, path);
+  lua_call(L, 3, 0);
   lua_getfield(L, LUA_REGISTRYINDEX, globals_name);
   set_globals(L);
 }

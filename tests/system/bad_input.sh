@@ -95,6 +95,22 @@ recipe 'stpe("a", function() end)'
 answer 'an unknown global' 3 "'stpe';did you mean 'step';r.lua:2" r.lua
 recipe 'count = 1'
 answer 'an assignment to a global' 3 'local count;r.lua:2' r.lua
+recipe 'step("One", function() host("local"):run("touch touched") end):undo(function()
+  local function back() return hots("local"):run("true") end
+  back()
+end)'
+answer 'an unknown global in an undo' 3 "'hots';did you mean 'host';r.lua:3" r.lua
+answer 'the same in a dry run' 3 "'hots';did you mean 'host';r.lua:3" r.lua --dry-run
+answer 'the same when it is only checked' 3 "'hots';did you mean 'host';r.lua:3" check r.lua
+recipe 'function deploy() end'
+answer 'a function that is not local' 3 'local deploy;r.lua:2' r.lua
+file 'local lines = { "'"$(seq -s '", "' 300)"'" }
+local _ENV = setmetatable({ recipe = recipe }, { __index = function() return "any" end })
+return recipe { name = "r", summary = anything, run = function() return whatever end }'
+"$DEPLOYRUN" check r.lua >out 2>&1 || { label='globals of its own'; problem "they are not left to it"; }
+{ echo 'return recipe { name = "r", run = function()'; seq 300 | sed 's/.*/  log("&")/'; seq 300 | sed 's/.*//'; } >r.lua
+echo 'end, summary = smumary }' >>r.lua
+answer 'an unknown global far down' 3 "'smumary';r.lua:602" r.lua
 recipe 'os.execute("touch touched")'
 answer 'os.execute' 3 'os.execute;target:run;r.lua:2' r.lua
 recipe 'io.open("touched", "w")'
