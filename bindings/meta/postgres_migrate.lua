@@ -12,6 +12,7 @@ local Database = {}
 ---@field accept_edited? string[] versions whose file was edited after it was applied; the new hash is recorded
 ---@field accept_missing? string[] applied versions that have no file
 ---@field accept_out_of_order? string[] pending versions before the last applied one; they are run
+---@field accept_begun? string[] versions with a DO or CALL that commits by itself and was cut off or failed: it is run again from its beginning
 ---@field lock_timeout? number|string how long the statements of one transaction wait for locks; default 2 s
 ---@field lock_attempts? integer how often that is tried; default 10
 ---@field lock_pause? number|string the longest pause between two attempts; default 10 s
@@ -30,7 +31,7 @@ local Database = {}
 ---
 ---Action; effects by the statements that are pending. In a dry run the result is assumed. Fails: postgres.migration_file,
 ---postgres.migration_hazard, postgres.migration_edited, postgres.migration_missing, postgres.migration_out_of_order,
----postgres.migration_half, postgres.migration_unknown, postgres.migration_baseline, postgres.migration_changed,
+---postgres.migration_half, postgres.migration_begun, postgres.migration_unknown, postgres.migration_baseline, postgres.migration_changed,
 ---postgres.migration_locked, postgres.pooled, postgres.invalid_index, postgres.lock_timeout (who held the lock is in the message),
 ---postgres.timeout, fs.not_found, and what the server says, with the file and the line of the statement before it.
 ---@param options deployrun.MigrateOptions
@@ -43,6 +44,7 @@ function Database:migrate(options) end
 ---@field to? string the version that stays; "0" takes all back
 ---@field accept_edited? string[]
 ---@field accept_missing? string[]
+---@field accept_begun? string[]
 ---@field lock_timeout? number|string
 ---@field lock_attempts? integer
 ---@field lock_pause? number|string

@@ -173,8 +173,9 @@ static json_t *assume_migrate(const dr_op *op) {
 #define PLAN_ARGS                                                                                  \
   {"dir", DR_ARG_STRING, DR_REQUIRED}, {"direction", DR_ARG_STRING, 0}, {"to", DR_ARG_STRING, 0},  \
       {"steps", DR_ARG_INTEGER, 0}, {"baseline_to", DR_ARG_STRING, 0},                             \
-      {"accept_edited", DR_ARG_STRINGS, 0}, {"accept_missing", DR_ARG_STRINGS, 0}, {               \
-    "accept_out_of_order", DR_ARG_STRINGS, 0                                                       \
+      {"accept_edited", DR_ARG_STRINGS, 0}, {"accept_missing", DR_ARG_STRINGS, 0},                 \
+      {"accept_out_of_order", DR_ARG_STRINGS, 0}, {                                                \
+    "accept_begun", DR_ARG_STRINGS, 0                                                              \
   }
 
 static const dr_arg state_args[] = {DR_PG_DB_ARG, {0}};

@@ -4,9 +4,13 @@
  *
  *   CREATE INDEX CONCURRENTLY   no index: build it. A valid one: it was built. An invalid one: the
  *                               build failed or was cut off; it is dropped and built again. One
- * that is there before this migration began is not touched. all others                  run again;
- * "it is there already" or "it is not there" then means that it was done.
+ *                               that is there before this migration began is not touched.
+ *   DO, CALL with a COMMIT      nobody can say how far it came: refused, unless the recipe has
+ *                               accept_begun for its version, which runs it again from its start.
+ *   all others                  run again; "it is there already" or "it is not there" then means
+ *                               that it was done.
  */
+#include "migrate_plan.h"
 #include "migrate_run.h"
 
 #include "core/err.h"
@@ -30,18 +34,24 @@ static void done(dr_pg_steps *steps, double seconds);
 static bool was_done(const dr_migrate *self, const char *sqlstate) {
   static const char *const states[] = {"42P04", "42710", "42P07", "42701", /* it is there */
                                        "3D000", "42704", "42P01", "42703" /* it is not there */};
-  for (size_t i = 0; self->begun && i < sizeof states / sizeof *states; i++)
+  bool tells = self->begun && step_of(self)->kind != DR_STEP_BLOCK;
+  for (size_t i = 0; tells && i < sizeof states / sizeof *states; i++)
     if (strcmp(sqlstate, states[i]) == 0) return true;
   return false;
 }
 
-static void add_hint(dr_migrate *self, dr_err *err) {
+static void add_hint(const dr_migrate *self, dr_err *err) {
   const dr_migration_step *step = step_of(self);
   if (step->kind == DR_STEP_INDEX)
     dr__err_hint(err,
                  "it may have left the invalid index %s; the next run drops that and goes on "
                  "here. What stands before it in the file is applied",
                  step->index);
+  else if (step->kind == DR_STEP_BLOCK)
+    dr__err_hint(err,
+                 "what it had committed stays, as does what stands before it in the file. Look how "
+                 "far it came; accept_begun = { \"%s\" } runs it again from its beginning",
+                 self->file->name.version);
   else
     dr__err_hint(err, "what stands before it in the file is applied; the next run goes on here");
 }
@@ -52,17 +62,20 @@ static void on_noted(dr_pg_steps *steps, const dr_pg_answer *answer, dr_err *err
   (void)answer;
   if (err) dr_err_clear(err); /* the first error is told */
   dr__err_move(&how, &self->err);
-  dr__migrate_failed(steps, step_of(self)->first, &how, dr__migrate_alone_go);
+  if (step_of(self)->kind == DR_STEP_BLOCK)
+    dr__migrate_fail_at(steps, step_of(self)->first, &how); /* twice may be once too often */
+  else
+    dr__migrate_failed(steps, step_of(self)->first, &how, dr__migrate_alone_go);
 }
 
 /* It failed, and is not under way any more: so a later "it is there already" is none of ours. What
- * a build of an index leaves behind is, whatever became of it. */
+ * a build of an index or a block leaves behind is, whatever became of it. */
 static void note_failure(dr_pg_steps *steps, dr_err *err) {
   dr_migrate *self = steps->data;
   char *sql = NULL, *record = NULL;
   size_t first = step_of(self)->first;
   dr__err_move(&self->err, err);
-  self->begun = step_of(self)->kind == DR_STEP_INDEX;
+  self->begun = step_of(self)->kind != DR_STEP_ALONE;
   bool idle = dr__pg_state(steps->pg) == DR_PG_IDLE;
   if (!self->begun && idle) record = dr__migrate_mark_text(self, first, -1, 0, err);
   if (record && asprintf(&sql, DR_MIGRATE_OWN_ROLE "; RESET ALL; %s", record) < 0) sql = NULL;
@@ -85,7 +98,7 @@ static void on_ran(dr_pg_steps *steps, const dr_pg_answer *answer, dr_err *err) 
     dr_err_clear(err);
     done(steps, seconds);
   } else {
-    if (!err->hint[0] || step_of(self)->kind == DR_STEP_INDEX) add_hint(self, err);
+    if (!err->hint[0] || step_of(self)->kind != DR_STEP_ALONE) add_hint(self, err);
     note_failure(steps, err);
   }
 }
@@ -232,11 +245,24 @@ static void note_begun(dr_migrate *self) {
     self->begun = true;
 }
 
+static void refuse_begun(dr_pg_steps *steps) {
+  const dr_migrate *self = steps->data;
+  dr_err err = DR_ERR_INIT;
+  dr__fail(&err, "postgres.migration_begun",
+           "a run that was cut off, or failed, has begun this block, which commits by itself: how "
+           "far it came cannot be known");
+  add_hint(self, &err);
+  dr__migrate_fail_at(steps, step_of(self)->first, &err);
+}
+
 void dr__migrate_alone_go(dr_pg_steps *steps) {
   dr_migrate *self = steps->data;
   if (self->attempt == 1) note_begun(self);
+  bool accepted = dr__version_in(dr__arg(self->op, "accept_begun"), self->file->name.version);
   if (step_of(self)->kind == DR_STEP_INDEX)
     look_for_index(steps);
+  else if (step_of(self)->kind == DR_STEP_BLOCK && self->begun && !accepted)
+    refuse_begun(steps);
   else
     record_begin(steps);
 }

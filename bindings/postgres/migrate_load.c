@@ -178,7 +178,9 @@ static int judge_alone(const dr_migration_file *file, dr_migration_step *step, d
   if (json_object_get(tree, "DiscardStmt"))
     status = refuse(file, step->first, "DISCARD ALL would give up the lock that migrations hold",
                     "each file begins with the settings of a new session anyway", err);
-  step->kind = json_object_get(tree, "AlterEnumStmt") ? DR_STEP_TOGETHER : DR_STEP_ALONE;
+  bool block = json_object_get(tree, "DoStmt") || json_object_get(tree, "CallStmt");
+  bool value = json_object_get(tree, "AlterEnumStmt") != NULL;
+  step->kind = value ? DR_STEP_TOGETHER : block ? DR_STEP_BLOCK : DR_STEP_ALONE;
   if (json_object_get(tree, "IndexStmt")) status = take_index(file, step, tree, err);
   json_decref(tree);
   return status;
@@ -190,22 +192,84 @@ static bool is_temporary(const char *kind, json_t *fields, void *data) {
   return dr__tree_is(fields, "relpersistence", "t") || dr__tree_is(fields, "schemaname", "pg_temp");
 }
 
-/* Each step begins with the settings of a new session, whether it is run behind the one before or
- * by a later run that goes on there: else a name would mean a temporary table now and another then.
- */
-static int check_temporary(const dr_migration_file *file, dr_err *err) {
-  size_t last = file->steps[file->step_count - 1].first;
-  for (size_t i = file->first; file->step_count > 1 && i < last; i++) {
+static const char *constant_text(const json_t *array, size_t i) {
+  const json_t *constant = dr__tree_as(json_array_get(array, i), "A_Const");
+  return dr__tree_text(json_object_get(constant, "sval"), "sval");
+}
+
+/* What SET, RESET or set_config() changes: its name, "" when that is computed, and its new value as
+ * a text, "" when it is none. NULL for other nodes. */
+static const char *setting_of(const char *kind, const json_t *fields, const char **value) {
+  if (strcmp(kind, "VariableSetStmt") == 0) {
+    *value = constant_text(dr__tree_array(fields, "args"), 0);
+    return dr__tree_text(fields, "name");
+  }
+  const json_t *names = dr__tree_array(fields, "funcname"), *args = dr__tree_array(fields, "args");
+  if (strcmp(kind, "FuncCall") != 0 || strcmp(dr__tree_last(names), "set_config") != 0) return NULL;
+  *value = constant_text(args, 1);
+  return constant_text(args, 0);
+}
+
+static bool is_setting(const char *kind, json_t *fields, void *data) {
+  const char *value;
+  (void)data;
+  return setting_of(kind, fields, &value) != NULL;
+}
+
+static bool is_lock_timeout(const char *kind, json_t *fields, void *data) {
+  const char *value, *name = setting_of(kind, fields, &value);
+  (void)data;
+  return name && (!name[0] || strcasecmp(name, "lock_timeout") == 0);
+}
+
+static bool is_other_strings(const char *kind, json_t *fields, void *data) {
+  const char *value, *name = setting_of(kind, fields, &value);
+  (void)data;
+  return name && strcasecmp(name, "standard_conforming_strings") == 0 &&
+         strcasecmp(value, "on") != 0;
+}
+
+/* The first statement before number `end` that has such a node; `end` when there is none. */
+static size_t find(const dr_migration_file *file, size_t end, dr_tree_test test) {
+  size_t i = file->first;
+  for (bool found = false; i < end && !found; i += !found) {
     json_t *tree = dr__sql_tree(&file->script, i, NULL);
-    bool temporary = dr__tree_any(tree, is_temporary, NULL);
+    found = dr__tree_any(tree, test, NULL);
     json_decref(tree);
-    if (!temporary) continue;
-    return refuse(file, i,
+  }
+  return i;
+}
+
+/* Each step begins with the settings of a new session, whether it is run behind the one before or
+ * by a later run that goes on there: else a name would mean one table now and another then. */
+static int check_session(const dr_migration_file *file, dr_err *err) {
+  if (file->step_count < 2) return DR_OK;
+  size_t last = file->steps[file->step_count - 1].first;
+  size_t temporary = find(file, last, is_temporary), set = find(file, last, is_setting);
+  if (temporary < last)
+    return refuse(file, temporary,
                   "a temporary table does not last up to a statement below that runs in a "
                   "transaction of its own",
                   "put what uses the temporary table into a file of its own", err);
-  }
-  return DR_OK;
+  if (set == last) return DR_OK;
+  return refuse(file, set,
+                "a setting does not last up to a statement below that runs in a transaction of "
+                "its own",
+                "write names there with their schema, or put what needs the setting into a file "
+                "of its own; lock_timeout and statement_timeout are options of :migrate",
+                err);
+}
+
+/* A file that mentions neither is spared its trees. */
+static int check_settings(dr_migration_file *file, dr_err *err) {
+  const char *text = file->script.text;
+  size_t end = file->end, strings = end;
+  file->own_lock_timeout =
+      strcasestr(text, "lock_timeout") && find(file, end, is_lock_timeout) < end;
+  if (strcasestr(text, "conforming_strings")) strings = find(file, end, is_other_strings);
+  if (strings == end) return DR_OK;
+  return refuse(file, strings, "this changes what the texts below it mean",
+                "they are read, and were reviewed, with standard_conforming_strings = on", err);
 }
 
 static int cut(dr_migration_file *file, dr_err *err) {
@@ -224,7 +288,8 @@ static int cut(dr_migration_file *file, dr_err *err) {
     open = !alone;
     if (alone && judge_alone(file, step, err) != DR_OK) return DR_FAILED;
   }
-  return check_temporary(file, err);
+  int status = check_session(file, err);
+  return status == DR_OK ? check_settings(file, err) : status;
 }
 
 /* ------------------------------------------------------------ the whole */

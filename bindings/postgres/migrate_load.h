@@ -10,7 +10,8 @@
 typedef enum dr_step_kind {
   DR_STEP_TOGETHER, /* its statements and their record are one transaction */
   DR_STEP_INDEX,    /* CREATE INDEX CONCURRENTLY: may leave an invalid index behind */
-  DR_STEP_ALONE     /* any other statement that cannot run inside a transaction block */
+  DR_STEP_BLOCK, /* DO or CALL with a COMMIT inside: how far one came that was cut off is unknown */
+  DR_STEP_ALONE  /* any other statement that cannot run inside a transaction block */
 } dr_step_kind;
 
 /* Statements [first, first + count) of a file. */
@@ -26,6 +27,7 @@ typedef struct dr_migration_file {
   dr_sql_script script;
   size_t first, end; /* its statements without a BEGIN and COMMIT around all of them */
   char begin[64];    /* "BEGIN ISOLATION LEVEL …" when that BEGIN says more than BEGIN; else "" */
+  bool own_lock_timeout; /* it sets that itself */
   dr_migration_step *steps;
   size_t step_count;
 } dr_migration_file;
@@ -33,8 +35,8 @@ typedef struct dr_migration_file {
 /* Reads a file of a folder; `out` is to be given back in any case. Errors name file and line:
  * postgres.syntax, postgres.encoding, postgres.meta_command, postgres.copy_data,
  * postgres.migration_file (no statement, a transaction of its own, an index that is built
- * concurrently and has no name, a temporary table across transactions), postgres.too_large,
- * fs.not_found, fs.failed. */
+ * concurrently and has no name, a temporary table or a setting across transactions, other rules for
+ * texts than those it is read by), postgres.too_large, fs.not_found, fs.failed. */
 int dr__migration_load(dr_migration_file *out, const char *folder, const char *file, dr_err *err);
 void dr__migration_free(dr_migration_file *file);
 

@@ -139,7 +139,8 @@ static int collect(DIR *folder, const char *path, json_t *names, dr_err *err) {
   const struct dirent *entry;
   for (errno = 0; (entry = readdir(folder)); errno = 0) {
     const char *name = entry->d_name;
-    if (name[0] == '.' || !ends_with(name, strlen(name), ".sql")) continue;
+    size_t length = strlen(name);
+    if (name[0] == '.' || length < 4 || strcasecmp(name + length - 4, ".sql") != 0) continue;
     if (json_array_append_new(names, dr__json_string(name)) != 0) return dr__err_nomem(err);
   }
   return errno ? dr__fail(err, "fs.failed", "%s: %s", path, strerror(errno)) : DR_OK;

@@ -4,6 +4,7 @@
 #include "migrate_review.h"
 #include "ops/op.h"
 #include "postgres/hazards.h"
+#include "postgres/scan.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -21,21 +22,35 @@ static bool is_true(const json_t *entry, const char *key) {
   return json_is_true(json_object_get(entry, key));
 }
 
-/* A statement on one line, its middle cut when it is long: the hash stands for the whole. */
-static void put_statement(FILE *out, const char *sql) {
-  size_t shown = 0;
-  bool space = false;
-  for (; *sql && shown < STATEMENT_SHOWN; sql++) {
-    bool blank = isspace((unsigned char)*sql) != 0;
-    if (!blank) {
-      if (space) fputc(' ', out);
-      fputc(*sql, out);
-      shown++;
-    }
-    space = blank;
+/* Puts so many bytes, blanks and line ends as spaces; *left is how much may still be shown. */
+static void put_word(FILE *out, const char *bytes, size_t length, size_t *left) {
+  for (size_t i = 0; i < length; i++) {
+    bool inside = ((unsigned char)bytes[i] & 0xC0) == 0x80; /* a character is not cut */
+    if (*left == 0 && !inside) return;
+    fputc(isspace((unsigned char)bytes[i]) ? ' ' : bytes[i], out);
+    *left -= *left > 0;
   }
-  while (*sql && ((unsigned char)*sql & 0xC0) == 0x80) fputc(*sql++, out); /* a cut character */
-  if (*sql) fputs(" …", out);
+}
+
+/* A statement on one line, cut when it is long: the hash stands for the whole. Without its
+ * comments: the end of one that ends with its line would not be seen. */
+static void put_statement(FILE *out, const char *sql) {
+  size_t length = strlen(sql), left = STATEMENT_SHOWN, shown = 0;
+  dr_sql_tokens tokens = {0};
+  dr_sql_mistake mistake;
+  dr_err ignored = DR_ERR_INIT;
+  if (dr__sql_scan(sql, length, &tokens, &mistake, &ignored) != DR_OK)
+    put_word(out, sql, length, &left); /* only when memory is short: it was parsed before */
+  for (size_t i = 0; i < tokens.count && left > 0; i++) {
+    const dr_sql_token *token = &tokens.items[i];
+    if (dr__sql_is_comment(sql, token)) continue;
+    if (shown > 0 && shown < token->start) fputc(' ', out);
+    put_word(out, sql + token->start, token->end - token->start, &left);
+    shown = token->end;
+  }
+  if (left == 0) fputs(" …", out);
+  free(tokens.items);
+  dr_err_clear(&ignored);
 }
 
 static void put_relations(FILE *out, const json_t *on) {

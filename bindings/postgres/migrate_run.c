@@ -326,10 +326,24 @@ void dr__migrate_decide(dr_pg_steps *steps) {
 
 /* ------------------------------------------------------------ the beginning */
 
+/* Else a backslash in a text would end it elsewhere than where it was reviewed. */
+static bool reads_as_reviewed(const dr_pg *pg, dr_err *err) {
+  const char *setting = dr__pg_setting(pg, "standard_conforming_strings");
+  if (!setting || strcmp(setting, "off") != 0) return true;
+  dr__fail(err, "postgres.migration_file",
+           "this database has standard_conforming_strings = off, and would read the texts of the "
+           "files otherwise than they were reviewed");
+  dr__err_hint(err, "ALTER DATABASE … (or the role) SET standard_conforming_strings = on");
+  return false;
+}
+
 static void on_connected(dr_pg_steps *steps, const dr_pg_answer *answer, dr_err *err) {
+  dr_err odd = DR_ERR_INIT;
   (void)answer;
   if (err)
     dr__migrate_fail(steps, err);
+  else if (!reads_as_reviewed(steps->pg, &odd))
+    dr__migrate_fail(steps, &odd);
   else
     dr__migrate_check_pool(steps);
 }

@@ -177,7 +177,7 @@ static size_t count_waits(const dr_migration_step *step, const size_t *waits) {
 /* A file that sets the limit itself has the say. */
 static bool shares_wait(const dr_migration_file *file, const dr_migration_step *step,
                         const size_t *waits) {
-  return count_waits(step, waits) > 1 && !strcasestr(file->script.text, "lock_timeout");
+  return count_waits(step, waits) > 1 && !file->own_lock_timeout;
 }
 
 /* What is left of the wait, in equal parts for the tables of one statement: the server counts anew

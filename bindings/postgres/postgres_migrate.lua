@@ -15,7 +15,7 @@ local function wrong(method, message, hint) return dr.wrong((":%s: %s"):format(m
 -- How long things may take, unless the recipe says otherwise.
 local usual = { lock_timeout = 2, lock_attempts = 10, within = 60, timeout = 3600 }
 local limits = { "lock_timeout", "lock_attempts", "lock_pause", "statement_timeout", "within", "timeout" }
-local overrides = { "accept_edited", "accept_missing", "accept_out_of_order" }
+local overrides = { "accept_edited", "accept_missing", "accept_out_of_order", "accept_begun" }
 
 local allowed = {
   migrate = { dir = true, to = true, baseline = true, allow = true },

@@ -50,10 +50,8 @@ static dr_sql_token read_token(reader in) {
   dr_sql_token token = {0};
   uint64_t value;
   reader bytes;
-  for (unsigned field; (field = take_field(&in, &value, &bytes)) != 0;) {
+  for (unsigned field; (field = take_field(&in, &value, &bytes)) != 0;)
     if (field == 1) token.start = (uint32_t)value;
-    if (field == 2) token.end = (uint32_t)value;
-  }
   return token;
 }
 
@@ -65,7 +63,19 @@ static size_t count_tokens(reader in) {
   return count;
 }
 
-static int read_tokens(reader in, size_t length, dr_sql_tokens *out, dr_err *err) {
+/* A token ends where the blanks before the next one begin: the scanner's own ends are wrong for
+ * U&'…' and U&"…". */
+static void find_ends(dr_sql_tokens *tokens, const char *text, size_t length) {
+  for (size_t i = 0; i < tokens->count; i++) {
+    dr_sql_token *token = &tokens->items[i];
+    size_t end = i + 1 < tokens->count ? token[1].start : length;
+    while (end > token->start + 1 && strchr(" \t\n\r\f\v", text[end - 1])) end--;
+    token->end = (uint32_t)end;
+  }
+}
+
+static int read_tokens(reader in, const char *text, size_t length, dr_sql_tokens *out,
+                       dr_err *err) {
   size_t count = count_tokens(in);
   out->items = calloc(count ? count : 1, sizeof *out->items);
   if (!out->items) return dr__err_nomem(err);
@@ -74,8 +84,10 @@ static int read_tokens(reader in, size_t length, dr_sql_tokens *out, dr_err *err
   for (unsigned field; (field = take_field(&in, &value, &bytes)) != 0;) {
     if (field != 2) continue;
     dr_sql_token token = read_token(bytes);
-    if (token.start < token.end && token.end <= length) out->items[out->count++] = token;
+    bool follows = out->count == 0 || token.start > out->items[out->count - 1].start;
+    if (follows && token.start < length) out->items[out->count++] = token;
   }
+  find_ends(out, text, length);
   return DR_OK;
 }
 
@@ -102,7 +114,7 @@ int dr__sql_scan(const char *text, size_t length, dr_sql_tokens *out, dr_sql_mis
     dr__sql_mistake_set(mistake, text, length, result.error->message, result.error->cursorpos);
   } else {
     reader all = {bytes, bytes ? bytes + result.pbuf.len : bytes};
-    status = read_tokens(all, length, out, err);
+    status = read_tokens(all, text, length, out, err);
   }
   pg_query_free_scan_result(result);
   return status;

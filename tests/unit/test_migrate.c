@@ -248,6 +248,20 @@ static void a_file_is_cut_where_a_statement_must_stand_alone(void **state) {
   dr__migration_free(&file);
 }
 
+static void a_file_that_sets_lock_timeout_is_known(void **state) {
+  static const char *const texts[] = {"SET LOCAL lock_timeout = '9s'; SELECT 1",
+                                      "SELECT set_config('lock_timeout', '9s', true)",
+                                      "-- whatever lock_timeout is\nSELECT 'lock_timeout'"};
+  (void)state;
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    dr_err err = DR_ERR_INIT;
+    dr_migration_file file = load(texts[i], &err);
+    assert_string_equal(err.message, "");
+    assert_int_equal(file.own_lock_timeout, i < 2);
+    dr__migration_free(&file);
+  }
+}
+
 static void begin_and_commit_around_the_whole_are_left_out(void **state) {
   dr_err err = DR_ERR_INIT;
   dr_migration_file file = load("BEGIN;\nCREATE TABLE t (a int);\nCOMMIT;", &err);
@@ -268,6 +282,12 @@ static void what_a_file_must_not_hold_is_named_with_its_line(void **state) {
       {"BEGIN READ ONLY;\nSELECT 1;\nCOMMIT;", "postgres.migration_file", "1_a.up.sql:1: "},
       {"SELECT 1;\nCREATE TEMP TABLE a (b int);\nVACUUM c;\nSELECT 2;", "postgres.migration_file",
        "1_a.up.sql:2: a temporary table"},
+      {"SET search_path = shop;\nCREATE INDEX CONCURRENTLY i ON t (a);", "postgres.migration_file",
+       "1_a.up.sql:1: a setting does not last"},
+      {"SELECT 1;\nSELECT set_config('role', 'other', false);\nVACUUM c;",
+       "postgres.migration_file", "1_a.up.sql:2: a setting does not last"},
+      {"SELECT 1;\nSET standard_conforming_strings = off;\nSELECT 'a\\';",
+       "postgres.migration_file", "1_a.up.sql:2: this changes what the texts"},
       {"COPY t FROM STDIN;", "postgres.copy_data", "1_a.up.sql: "}};
   (void)state;
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -419,6 +439,7 @@ int main(void) {
       cmocka_unit_test(a_judgement_is_kept_as_long_as_no_byte_changes),
       cmocka_unit_test(what_is_judged_may_be_changed),
       cmocka_unit_test(a_file_is_cut_where_a_statement_must_stand_alone),
+      cmocka_unit_test(a_file_that_sets_lock_timeout_is_known),
       cmocka_unit_test(begin_and_commit_around_the_whole_are_left_out),
       cmocka_unit_test(what_a_file_must_not_hold_is_named_with_its_line),
       cmocka_unit_test(the_isolation_that_a_file_begins_with_is_kept),

@@ -78,6 +78,8 @@ static void statements_end_where_the_parser_says(void **state) {
        "1[CREATE RULE r AS ON INSERT TO t DO ALSO (SELECT 1; SELECT 2)]1[SELECT 3]"},
       {"DO $do$\nBEGIN\n  PERFORM 1;\nEND\n$do$;\nSELECT 1;",
        "1[DO $do$\nBEGIN\n  PERFORM 1;\nEND\n$do$]6[SELECT 1]"},
+      {"DROP TABLE U&\"uralt\" ;SELECT U&'a''b' /* c */; SELECT u&'d!0061' UESCAPE '!'",
+       "1[DROP TABLE U&\"uralt\"]1[SELECT U&'a''b']1[SELECT u&'d!0061' UESCAPE '!']"},
       {"\xEF\xBB\xBFSELECT 1;\r\nSELECT 'a\r\nb';\r\nSELECT 3\r\n",
        "1[SELECT 1]2[SELECT 'a\r\nb']4[SELECT 3]"},
   };
@@ -141,6 +143,9 @@ static void words_alone_make_the_hash(void **state) {
     if (dr__sql_hash(other[i], strlen(other[i]), hash, NULL) != DR_OK) continue;
     assert_string_not_equal(hash, first);
   }
+  assert_int_equal(dr__sql_hash("SELECT U&'one'", 14, first, NULL), DR_OK);
+  assert_int_equal(dr__sql_hash("SELECT U&'two'", 14, hash, NULL), DR_OK);
+  assert_string_not_equal(hash, first);
 }
 
 /* Kept in databases: it must be the same in every version. This is the SHA-256 of the words in
