@@ -125,6 +125,12 @@ static int check(dr_migration_file *file, dr_err *err) {
     dr__err_hint(err, "write it, or remove the file");
     return DR_FAILED;
   }
+  if (file->end - file->first > DR_MIGRATION_STATEMENTS) {
+    dr__fail(err, "postgres.too_large", "%s has %zu statements; at most %d can be reviewed",
+             file->path, file->end - file->first, DR_MIGRATION_STATEMENTS);
+    dr__err_hint(err, "put many rows into one INSERT … VALUES (…), (…), or use several files");
+    return DR_FAILED;
+  }
   for (size_t i = file->first; i < file->end; i++)
     if (check_statement(file, i, err) != DR_OK) return DR_FAILED;
   return wrapped ? read_begin(file, err) : DR_OK;

@@ -6,6 +6,9 @@
 #include "migrate_names.h"
 #include "postgres/statements.h"
 
+/* Each is judged, and shown in the plan. */
+enum { DR_MIGRATION_STATEMENTS = 20000 };
+
 /* How a step is run. */
 typedef enum dr_step_kind {
   DR_STEP_TOGETHER, /* its statements and their record are one transaction */

@@ -262,6 +262,24 @@ static void a_file_that_sets_lock_timeout_is_known(void **state) {
   }
 }
 
+static void more_statements_than_anybody_reviews_are_refused(void **state) {
+  static const char one[] = "SELECT 1;\n";
+  size_t count = DR_MIGRATION_STATEMENTS + 1, size = sizeof one - 1;
+  char *text = malloc(count * size + 1);
+  dr_err err = DR_ERR_INIT;
+  (void)state;
+  for (size_t i = 0; i < count; i++) memcpy(text + i * size, one, sizeof one);
+  dr_migration_file file = load(text, &err);
+  assert_string_equal(err.code, "postgres.too_large");
+  dr__migration_free(&file);
+  dr_err_clear(&err);
+  text[(count - 1) * size] = '\0';
+  file = load(text, &err);
+  assert_string_equal(err.message, "");
+  dr__migration_free(&file);
+  free(text);
+}
+
 static void begin_and_commit_around_the_whole_are_left_out(void **state) {
   dr_err err = DR_ERR_INIT;
   dr_migration_file file = load("BEGIN;\nCREATE TABLE t (a int);\nCOMMIT;", &err);
@@ -440,6 +458,7 @@ int main(void) {
       cmocka_unit_test(what_is_judged_may_be_changed),
       cmocka_unit_test(a_file_is_cut_where_a_statement_must_stand_alone),
       cmocka_unit_test(a_file_that_sets_lock_timeout_is_known),
+      cmocka_unit_test(more_statements_than_anybody_reviews_are_refused),
       cmocka_unit_test(begin_and_commit_around_the_whole_are_left_out),
       cmocka_unit_test(what_a_file_must_not_hold_is_named_with_its_line),
       cmocka_unit_test(the_isolation_that_a_file_begins_with_is_kept),
