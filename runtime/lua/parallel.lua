@@ -109,7 +109,7 @@ local function amount(what, value, total, least, round)
     return math.max(least, math.tointeger(round(total * share / 100)))
   end
   return wrong_argument(("parallel: %s takes a whole number, %d or more, or a share such as \"25%%\", not %s")
-    :format(what, least, tostring(value)))
+    :format(what, least, dr.shown(value)))
 end
 
 -- The sizes of the batches that `batch` makes of the items: a number, a share (rounded up), or a list of these whose
@@ -136,10 +136,10 @@ local function check_options(options)
   dr.check_options("parallel", options, parallel_options)
   local limit, on_error = options.limit, options.on_error
   if limit ~= nil and (math.type(limit) ~= "integer" or limit < 1) then
-    wrong_argument(("parallel: limit takes a whole number, 1 or more, not %s"):format(tostring(limit)))
+    wrong_argument(("parallel: limit takes a whole number, 1 or more, not %s"):format(dr.shown(limit)))
   end
   if on_error ~= nil and on_error ~= "stop" and on_error ~= "continue" then
-    wrong_argument(("parallel: on_error is \"stop\" or \"continue\", not \"%s\""):format(tostring(on_error)))
+    wrong_argument(("parallel: on_error is \"stop\" or \"continue\", not %s"):format(dr.shown(on_error)))
   end
 end
 

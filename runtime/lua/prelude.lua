@@ -130,10 +130,16 @@ local function wrong_argument(message, hint)
 end
 dr.wrong = wrong_argument
 
+-- A value as it was written, for an error.
+function dr.shown(value)
+  if type(value) == "string" then return ("\"%s\""):format(value) end
+  return type(value) == "table" and "a table" or tostring(value)
+end
+
 -- Throws unless value is a whole number of at least `least`.
 local function check_count(what, value, least)
   if math.type(value) ~= "integer" or value < least then
-    wrong_argument(("%s takes a whole number, %d or more, not %s"):format(what, least, tostring(value)))
+    wrong_argument(("%s takes a whole number, %d or more, not %s"):format(what, least, dr.shown(value)))
   end
   return value
 end

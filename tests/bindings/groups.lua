@@ -260,6 +260,10 @@ return spec.recipe("groups", {
     for _, most in ipairs { -1, 1.5, "1", "101%", {} } do
       t.fails("recipe.argument", parallel, web, { max_fail = most }, print)
     end
+    local problem = t.fails("recipe.argument", parallel, web, { max_fail = "0" }, print)
+    if problem then t.matches(problem.message, "not \"0\"$") end
+    problem = t.fails("recipe.argument", parallel, web, { limit = "2" }, print)
+    if problem then t.matches(problem.message, "not \"2\"$") end
     t.fails("recipe.option", web.each, web, { bacth = 1 }, print)
     t.fails("recipe.argument", web.run, web, { "true", batch = 1 })
   end },
