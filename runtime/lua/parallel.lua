@@ -207,16 +207,32 @@ local function close_values(results, keys)
   end
 end
 
+-- The method of a group that gave the results, where one did.
+local made_by = setmetatable({}, { __mode = "k" })
+dr.made_by = made_by
+
+-- What is not in a group's results. Hosts whose method gave objects are gone on with one by one.
+local function no_result(results, keys, key)
+  local first = results.ok[1]
+  local ok, method = rawpcall(function() return results[first].value[key] end)
+  if not made_by[results] or not ok or type(method) ~= "function" then
+    return core.raise { code = "recipe.argument", message = ("there is no result of a host '%s'"):format(key),
+      hint = "there are: " .. some(keys, 12) .. "; and the lists ok, failed and skipped" }
+  end
+  return core.raise { code = "recipe.argument",
+    message = (":%s of a group gives results by host, which have no '%s'"):format(made_by[results], key),
+    hint = ("write web:each(function(server) return server:%s(…):%s(…) end)"):format(made_by[results], key) }
+end
+
 local function make_results(raw, keys, keyed)
   local results = {}
   for i, key in ipairs(keys) do results[key] = raw[i] or { ok = false, skipped = true } end
   local lists = summary(results, keys)
   return setmetatable(results, {
     __name = "results",
-    __index = function(_, key)
+    __index = function(self, key)
       if lists[key] or not keyed or type(key) ~= "string" then return lists[key] end
-      return core.raise { code = "recipe.argument", message = ("there is no result of a host '%s'"):format(key),
-        hint = "there are: " .. some(keys, 12) .. "; and the lists ok, failed and skipped" }
+      return no_result(self, keys, key)
     end,
     __pairs = function()
       local at = 0

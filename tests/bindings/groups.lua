@@ -84,6 +84,16 @@ return spec.recipe("groups", {
     local problem = t.fails("recipe.argument", function() return names.h13 end)
     if problem then t.matches(problem.message, "no result of a host 'h13'") end
   end },
+  { "what a method gives for each host is gone on with by each", function(t)
+    for method, call in pairs { pull = function(web) web:docker():pull("x") end,
+      get = function(web) web:http():get("http://x") end } do
+      local problem = t.fails("recipe.argument", call, group(2))
+      if problem then
+        t.matches(problem.message, "gives results by host, which have no '" .. method .. "'")
+        t.matches(problem.hint, "^write web:each%(function%(server%) return server:%l+%(…%):" .. method .. "%(…%) end")
+      end
+    end
+  end },
   { "views are views of every host", function(t)
     local web = group(2):cd("/"):env { WHERE = "there" }
     local at = web:read("echo $WHERE $PWD")
@@ -265,6 +275,10 @@ return spec.recipe("groups", {
     problem = t.fails("recipe.argument", parallel, web, { limit = "2" }, print)
     if problem then t.matches(problem.message, "not \"2\"$") end
     t.fails("recipe.option", web.each, web, { bacth = 1 }, print)
+    problem = t.fails("recipe.option", web.run, web, "true", { bacth = 1 })
+    if problem then t.matches(problem.hint, "^did you mean 'batch'%? The options are: batch, .*max_fail, .*timeout") end
+    problem = t.fails("recipe.option", web.run, web, "true", { timout = 1, limit = 1 })
+    if problem then t.matches(problem.hint, "^did you mean 'timeout'%? The options are: batch, .*max_fail, ") end
     t.fails("recipe.argument", web.run, web, { "true", batch = 1 })
   end },
   { "steps and their undo may stand in lanes", function(t)
