@@ -116,7 +116,7 @@ function step(name, fn) end
 ---@class deployrun.ParallelOptions
 ---@field limit? integer how many at a time; default: all of a batch
 ---@field batch? integer|string|(integer|string)[] how many before the next are begun: 4, "25%" of all (rounded up), or a list whose last repeats: { 1, "10%", "50%" }; default: all
----@field max_fail? integer|string how many may fail: 2, or "10%" of all (rounded down); one more, and nothing new is begun; default 0
+---@field max_fail? integer|string how many may fail: 2, or "10%" of all and of each batch (rounded down, so that a canary of one must be whole); one more, and nothing new is begun; default 0
 ---@field on_error? "stop"|"continue" "stop": what is under way is cancelled when too many failed; "continue": without max_fail any number may fail. Default: without batch and max_fail "stop", with them what is under way is left to end
 
 ---@class deployrun.ParallelResult

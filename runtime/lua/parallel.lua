@@ -8,18 +8,25 @@ local wrong_argument = dr.wrong
 
 -- ---------------------------------------------------------------------------------------------- lanes
 
--- One worker takes item after item of the batch until none is left or the rest is to stop.
-local function work(shared)
+local function do_item(shared, i)
   local parent = core.lane_id()
-  while shared.next <= shared.last and not shared.stopped do
+  core.lane_id(shared.id .. "/" .. shared.lane_name(i))
+  local ok, value = rawpcall(shared.fn, shared.items[i], i)
+  core.lane_id(parent)
+  if ok then
+    shared.results[i] = { ok = true, value = value }
+  else
+    shared.failed(i, core.normal_error(value))
+  end
+end
+
+-- One worker takes item after item of the batch until none is left or the rest is to stop. An item that has a result
+-- already is a host that could not be reached.
+local function work(shared)
+  while shared.next <= shared.batch.last and not shared.stopped do
     local i = shared.next
     shared.next = i + 1
-    core.lane_id(shared.id .. "/" .. shared.lane_name(i))
-    local ok, value = rawpcall(shared.fn, shared.items[i], i)
-    core.lane_id(parent)
-    if not ok then value = core.normal_error(value) end
-    shared.results[i] = ok and { ok = true, value = value } or { ok = false, error = value }
-    if not ok then shared.failed(i, value) end
+    if not shared.results[i] then do_item(shared, i) end
   end
 end
 
@@ -56,29 +63,42 @@ local function spawn(shared, workers)
   end
 end
 
--- The next `size` items, in lanes of which none outlives the call.
-local function run_batch(shared, size)
-  shared.last = shared.next + size - 1
-  shared.lanes, shared.joined = {}, {}
+-- The items of the batch, in lanes of which none outlives the call.
+local function run_batch(shared, batch)
+  local size = batch.last - batch.first + 1
+  shared.batch, shared.lanes, shared.joined = batch, {}, {}
   local ok, problem = rawpcall(spawn, shared, math.min(shared.limit or size, size))
   if not ok then abort(shared, problem) end
   for _, lane in ipairs(shared.lanes) do join(shared, lane) end
   if shared.fatal then rawerror(shared.fatal, 0) end
 end
 
--- What a failed item does: fatal ends everything; with `first` set so does any; else there may be `most` of them.
+-- Counts a failed item of a batch. One more than `most`, of all or of the batch, ends the rest.
+local function count_failure(shared, batch, i, problem)
+  shared.results[i] = { ok = false, error = problem }
+  shared.failures, batch.failures = shared.failures + 1, batch.failures + 1
+  if shared.tell then shared.tell(i, problem) end
+  local within = shared.failures <= shared.most
+  if within and batch.failures > batch.most then shared.over = shared.over or batch end
+  shared.stopped = shared.stopped or not within or shared.over ~= nil
+end
+
+-- What a failed item does: fatal ends everything; with `first_ends` set so does any; else it is counted.
 local function on_failure(shared)
   return function(i, problem)
     if core.is_fatal(problem) or shared.first_ends then
+      shared.results[i] = { ok = false, error = problem }
       if not shared.stopped then abort(shared, problem) end
       return
     end
-    shared.failures = shared.failures + 1
-    if shared.tell then shared.tell(i, problem) end
-    if shared.failures <= shared.most then return end
-    shared.stopped = true
-    if shared.cancels then cancel_others(shared) end
+    count_failure(shared, shared.batch, i, problem)
+    if shared.stopped and shared.cancels then cancel_others(shared) end
   end
+end
+
+-- A batch: which items, how many of them failed, and how many may.
+local function new_batch(first, last, most)
+  return { first = first, last = last, failures = 0, most = most or math.huge }
 end
 
 local function new_lanes(fields)
@@ -92,7 +112,7 @@ end
 -- for each. Only what is fatal is thrown.
 function dr.lanes(fields)
   local shared = new_lanes(fields)
-  if #shared.items > 0 then run_batch(shared, #shared.items) end
+  if #shared.items > 0 then run_batch(shared, new_batch(1, #shared.items)) end
   return shared.results
 end
 
@@ -111,6 +131,9 @@ local function amount(what, value, total, least, round)
   return wrong_argument(("parallel: %s takes a whole number, %d or more, or a share such as \"25%%\", not %s")
     :format(what, least, dr.shown(value)))
 end
+
+-- How many of `total` may fail.
+local function may_fail(options, total) return amount("max_fail", options.max_fail or 0, total, 0, math.floor) end
 
 -- The sizes of the batches that `batch` makes of the items: a number, a share (rounded up), or a list of these whose
 -- last repeats.
@@ -164,8 +187,18 @@ local function policy(options, total)
   local bounded = options.batch ~= nil or options.max_fail ~= nil
   if options.on_error == "continue" and options.max_fail == nil then return { most = math.huge } end
   if not bounded then return { most = 0, first_ends = true } end
-  return { most = amount("max_fail", options.max_fail or 0, total, 0, math.floor),
-    cancels = options.on_error == "stop", bounded = true }
+  return { most = may_fail(options, total), cancels = options.on_error == "stop", bounded = true }
+end
+
+-- The batches. A share in max_fail holds in each of them too, so that a canary must be whole; a number is of all.
+local function make_batches(options, total)
+  local batches, last = {}, 0
+  for number, size in ipairs(batch_sizes(options.batch or math.max(total, 1), total)) do
+    local most = type(options.max_fail) == "string" and may_fail(options, size) or nil
+    batches[number] = new_batch(last + 1, last + size, most)
+    last = last + size
+  end
+  return batches
 end
 
 -- ---------------------------------------------------------------------------------------------- results
@@ -258,12 +291,19 @@ local function detail(results, names)
   return table.concat(lines, "\n")
 end
 
+local function too_many_in_batch(shared)
+  for number, batch in ipairs(shared.batches) do
+    if batch == shared.over then return (", more than %s of batch %d"):format(shared.max_fail, number) end
+  end
+end
+
 -- Throws parallel.failed: who failed and why, and who was not begun.
 local function fail_all(shared, results)
   local failed, skipped = results.failed, results.skipped
   local noun = shared.group and "hosts" or "items"
   local message = ("%d of %d %s failed: %s"):format(#failed, #shared.items, noun,
     some(failed, 8, function(key) return ("%s (%s)"):format(key, results[key].error.code) end))
+  if shared.over then message = message .. too_many_in_batch(shared) end
   if #skipped > 0 then message = message .. ("; not begun: %s"):format(some(skipped, 8)) end
   local first = results[failed[1]].error
   return core.raise { code = "parallel.failed", message = message, detail = detail(results, failed), cause = first,
@@ -274,10 +314,9 @@ end
 
 local function say(level, message) core.tell("log", { level = level, message = message }) end
 
-local function tell_batch(shared, number, count, size)
-  local names = {}
-  for i = shared.next, shared.next + size - 1 do names[#names + 1] = shared.keys[i] end
-  say("info", ("batch %d of %d: %s"):format(number, count, some(names, 4)))
+local function tell_batch(shared, number, batch)
+  local names = table.move(shared.keys, batch.first, batch.last, 1, {})
+  say("info", ("batch %d of %d: %s"):format(number, #shared.batches, some(names, 4)))
 end
 
 -- A failure that is not thrown by itself is told when it happens.
@@ -287,35 +326,22 @@ local function teller(shared)
   end
 end
 
--- Hosts that could not be reached fail before anything was begun on another: when they are too many, nothing is.
-local function check_reached(shared, problems)
-  local unreached, first, count = {}, nil, 0
-  for i in ipairs(shared.keys) do
-    if problems[i] then
-      first, count = first or problems[i], count + 1
-      unreached[i] = { ok = false, error = problems[i] }
+-- Hosts that could not be reached have failed before anything is begun on another: when they are too many, nothing is.
+local function count_unreached(shared, problems)
+  for _, batch in ipairs(shared.batches) do
+    for i = batch.first, batch.last do
+      if problems[i] then count_failure(shared, batch, i, problems[i]) end
     end
   end
-  if count <= shared.most then return end
-  if count == 1 and shared.first_ends then rawerror(first, 0) end
-  fail_all(shared, make_results(unreached, shared.keys, shared.group))
+  local _, only = next(problems)
+  if shared.first_ends and shared.failures == 1 then rawerror(only, 0) end
 end
 
--- The function for a group's hosts: those that could not be reached fail with the reason.
-local function for_reached(shared, problems)
-  local fn = shared.fn
-  check_reached(shared, problems)
-  return function(item, i)
-    if problems[i] then rawerror(problems[i], 0) end
-    return fn(item, i)
-  end
-end
-
-local function run_batches(shared, sizes)
-  for number, size in ipairs(sizes) do
-    if #sizes > 1 then tell_batch(shared, number, #sizes, size) end
-    run_batch(shared, size)
+local function run_batches(shared)
+  for number, batch in ipairs(shared.batches) do
     if shared.stopped then return end
+    if #shared.batches > 1 then tell_batch(shared, number, batch) end
+    run_batch(shared, batch)
   end
 end
 
@@ -335,14 +361,14 @@ dr.global("parallel", function(items, options, fn)
   local group = getmetatable(items) == "hosts" and dr.group(items)
   if group then options = group.options(options) end
   local shared = policy(options, #items)
-  local sizes = batch_sizes(options.batch or math.max(#items, 1), #items)
+  shared.batches, shared.max_fail = make_batches(options, #items), options.max_fail
   shared.items, shared.fn, shared.limit, shared.group = items, fn, options.limit, group
   name_items(shared)
   new_lanes(shared)
   if (group or shared.bounded) and not shared.first_ends then shared.tell = teller(shared) end
-  if group then shared.fn = for_reached(shared, group.connect(shared.lane_name)) end
-  run_batches(shared, sizes)
+  if group then count_unreached(shared, group.connect(shared.lane_name)) end
+  run_batches(shared)
   local results = make_results(shared.results, shared.keys, group)
-  if shared.failures > shared.most then fail_all(shared, results) end
+  if shared.stopped then fail_all(shared, results) end
   return results
 end)

@@ -196,15 +196,28 @@ return spec.recipe("groups", {
     t.equal(begun, "h1")
     t.equal(problem.message, "1 of 5 hosts failed: h1 (failed); not begun: h2, h3, h4, h5")
   end },
-  { "max_fail as a share is rounded down and counts all batches together", function(t)
-    local ok, problem, begun = try(t, group(10), { batch = 2, max_fail = "19%" }, { h1 = true, h3 = true })
-    if t.real then t.equal(ok, false) end
-    if t.real then t.equal(begun, "h1 h2 h3 h4") end
-    if t.real then t.equal(problem.code, "parallel.failed") end
-    ok, problem, begun = try(t, group(10), { batch = 2, max_fail = "20%" }, { h1 = true, h3 = true })
+  { "max_fail as a number counts all batches together", function(t)
+    local ok, problem, begun = try(t, group(8), { batch = 2, max_fail = 1 }, { h1 = true, h3 = true })
+    if not t.real then return end
+    t.equal(ok, false)
+    t.equal(begun, "h1 h2 h3 h4")
+    t.equal(problem.message, "2 of 8 hosts failed: h1 (failed), h3 (failed); not begun: h5, h6, h7, h8")
+  end },
+  { "max_fail as a share holds in each batch too, so that a canary must be whole", function(t)
+    local ok, problem, begun = try(t, group(3), { batch = { 1, "50%" }, max_fail = "40%" }, { h1 = true })
+    if t.real then
+      t.equal(ok, false)
+      t.equal(begun, "h1")
+      t.equal(problem.message, "1 of 3 hosts failed: h1 (failed), more than 40% of batch 1; not begun: h2, h3")
+    end
+    ok, problem = try(t, group(8), { batch = 4, max_fail = "25%" }, { h1 = true, h8 = true })
     t.equal(ok, true)
     t.equal(#problem.failed, t.real and 2 or 0)
-    t.equal(#begun, #"h1 h2 h3 h4 h5 h6 h7 h8 h9 h10")
+    ok, problem, begun = try(t, group(8), { batch = 4, max_fail = "25%", limit = 1 }, { h6 = true, h7 = true })
+    if not t.real then return end
+    t.equal(ok, false)
+    t.equal(begun, "h1 h2 h3 h4 h5 h6 h7")
+    t.equal(problem.message, "2 of 8 hosts failed: h6 (failed), h7 (failed), more than 25% of batch 2; not begun: h8")
   end },
   { "unreachable hosts count as failed before anything is begun", function(t)
     local web = hosts { group(3), { "127.0.0.1", name = "gone", port = 1, config = "none" } }
@@ -221,6 +234,24 @@ return spec.recipe("groups", {
     t.equal(ok, false)
     t.equal(problem.code, "ssh.connect")
     t.equal(problem.target, "127.0.0.1")
+  end },
+  { "unreachable hosts of later batches count from the beginning", function(t)
+    local web = hosts { group(3), { "127.0.0.1", name = "gone", port = 1, config = "none" } }
+    local ok, problem, begun = try(t, web, { batch = 1, max_fail = 1 }, { h1 = true })
+    if t.real then
+      t.equal(ok, false)
+      t.equal(begun, "h1")
+      t.equal(problem.message, "2 of 4 hosts failed: h1 (failed), gone (ssh.connect); not begun: h2, h3")
+    end
+    ok, problem, begun = try(t, web, { batch = 2, max_fail = "25%" }, {})
+    t.equal(ok, false)
+    t.equal(begun, "")
+    t.equal(problem.message,
+      "1 of 4 hosts failed: gone (ssh.connect), more than 25% of batch 2; not begun: h1, h2, h3")
+    ok, problem, begun = try(t, web, { max_fail = "25%" }, {})
+    t.equal(ok, true)
+    t.equal(begun, "h1 h2 h3")
+    t.equal(join(problem.failed), "gone")
   end },
   { "reachable gives the hosts that answer", function(t)
     local web = hosts { group(2), { "127.0.0.1", name = "gone", port = 1, config = "none" } }
