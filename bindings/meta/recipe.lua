@@ -137,7 +137,8 @@ function step(name, fn) end
 ---connected before fn is called for the first.
 ---
 ---Fails: without batch and max_fail with the first item's error; parallel.failed when more than max_fail failed (its field
----`results` has every result); recipe.argument; recipe.option; recipe.cannot_wait; cancelled.
+---`results` has every result, its detail the last lines of the first few); recipe.argument; recipe.option;
+---recipe.cannot_wait; cancelled.
 ---@param items any[]|deployrun.Hosts
 ---@param options? deployrun.ParallelOptions may be left out: parallel(items, fn)
 ---@param fn fun(item: any, index: integer): any

@@ -282,11 +282,32 @@ end
 
 -- ---------------------------------------------------------------------------------------------- failing
 
-local function detail(results, names)
+local function lines_of(text, most)
   local lines = {}
+  for line in text:gmatch("[^\n]+") do lines[#lines + 1] = line end
+  return table.move(lines, math.max(1, #lines - most + 1), #lines, 1, {})
+end
+
+-- Why an item failed, with at most so many of the last lines that were written there.
+local function reason(head, problem, most)
+  local lines = { ("%s: %s: %s"):format(head, problem.code, problem.message) }
+  for _, line in ipairs(lines_of(problem.detail or "", most)) do lines[#lines + 1] = "  " .. line end
+  return lines
+end
+
+-- The screen of a failure shows so many lines.
+local shown_lines, least_lines = 12, 2
+
+-- Why the items failed: of few more lines each; what has no room is counted.
+local function detail(results, names)
+  local lines, each = {}, math.max(least_lines, shown_lines // #names - 1)
   for i, name in ipairs(names) do
-    local problem = results[name].error
-    lines[i] = ("%s: %s: %s"):format(name, problem.code, problem.message)
+    local more = reason(name, results[name].error, each)
+    if #lines + #more > shown_lines - (i < #names and 1 or 0) then
+      lines[#lines + 1] = ("and %d more"):format(#names - i + 1)
+      break
+    end
+    table.move(more, 1, #more, #lines + 1, lines)
   end
   return table.concat(lines, "\n")
 end
@@ -319,11 +340,26 @@ local function tell_batch(shared, number, batch)
   say("info", ("batch %d of %d: %s"):format(number, #shared.batches, some(names, 4)))
 end
 
+-- The hosts of which something failed in this run, and with which code first.
+local failed_hosts, failed_code = dr.array {}, {}
+
 -- A failure that is not thrown by itself is told when it happens.
 local function teller(shared)
   return function(i, problem)
-    say("warn", ("%s failed: %s: %s"):format(shared.keys[i], problem.code, problem.message))
+    local key = shared.keys[i]
+    say("warn", table.concat(reason(key .. " failed", problem, least_lines), "\n"))
+    if not shared.group or failed_code[key] then return end
+    failed_hosts[#failed_hosts + 1], failed_code[key] = key, problem.code
   end
+end
+
+-- Names the hosts that failed where the recipe came to its end all the same.
+function dr.at_good_end()
+  if #failed_hosts == 0 or dr.dry() then return end
+  local function code(name) return ("%s (%s)"):format(name, failed_code[name]) end
+  core.tell("log", { level = "warn", failed = failed_hosts,
+    message = ("%d %s failed: %s"):format(#failed_hosts, #failed_hosts == 1 and "host" or "hosts",
+      some(failed_hosts, 8, code)) })
 end
 
 -- Hosts that could not be reached have failed before anything is begun on another: when they are too many, nothing is.

@@ -253,6 +253,24 @@ return spec.recipe("groups", {
     t.equal(begun, "h1 h2 h3")
     t.equal(join(problem.failed), "gone")
   end },
+  { "the error has the last lines of each failed host, in one screen", function(t)
+    local function lines(n, most)
+      local problem = t.fails("parallel.failed", parallel, group(n), { max_fail = 0 }, function(server)
+        server:run("for i in $(seq 30); do echo line $i of " .. server:name() .. " >&2; done; exit 3")
+      end)
+      if not problem then return end
+      local all = {}
+      for line in problem.detail:gmatch("[^\n]+") do all[#all + 1] = line end
+      t.equal(#all, most)
+      return all
+    end
+    for n, most in pairs { 12, 12, 12, 12, 10, 10 } do
+      local all = lines(n, most)
+      if all then t.matches(all[1], "^h1: command%.failed: .+ exited with status 3$") end
+      if all then t.equal(all[math.max(3, 12 // n)], "  line 30 of h1") end
+      if all and n > 4 then t.equal(all[most], ("and %d more"):format(n - 3)) end
+    end
+  end },
   { "reachable gives the hosts that answer", function(t)
     local web = hosts { group(2), { "127.0.0.1", name = "gone", port = 1, config = "none" } }
     t.equal(join(web:reachable():names()), "h1 h2")
