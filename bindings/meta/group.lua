@@ -15,7 +15,9 @@ function hosts(list) end
 
 ---A list of targets: `#web`, `web[1]`, `ipairs(web)`. It has every method of a target too: `:cd :sudo :as :env` give a
 ---group of the changed targets; the others are called on each host at the same time and give results by host. Their last
----argument may hold deployrun.ParallelOptions beside the method's own: web:run({ "true" }, { batch = "25%" }).
+---argument may hold deployrun.ParallelOptions beside the method's own: web:run({ "true" }, { batch = "25%" }). What gives
+---an object (`:docker :git :http :compose :systemd` …) gives one for each host; its methods are called in `each`:
+---web:each(function(server) server:docker():pull("app:2") end).
 ---@class deployrun.Hosts: deployrun.Target
 ---@field [integer] deployrun.Target
 local Hosts = {}

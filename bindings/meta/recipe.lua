@@ -116,7 +116,7 @@ function step(name, fn) end
 ---@class deployrun.ParallelOptions
 ---@field limit? integer how many at a time; default: all of a batch
 ---@field batch? integer|string|(integer|string)[] how many before the next are begun: 4, "25%" of all (rounded up), or a list whose last repeats: { 1, "10%", "50%" }; default: all
----@field max_fail? integer|string how many may fail: 2, or "10%" of all (rounded down); one more, and nothing new is begun; default 0
+---@field max_fail? integer|string how many may fail: 2, or "10%" of all and of each batch (rounded down, so that a canary of one must be whole); one more, and nothing new is begun; default 0
 ---@field on_error? "stop"|"continue" "stop": what is under way is cancelled when too many failed; "continue": without max_fail any number may fail. Default: without batch and max_fail "stop", with them what is under way is left to end
 
 ---@class deployrun.ParallelResult
@@ -137,7 +137,8 @@ function step(name, fn) end
 ---connected before fn is called for the first.
 ---
 ---Fails: without batch and max_fail with the first item's error; parallel.failed when more than max_fail failed (its field
----`results` has every result); recipe.argument; recipe.option; recipe.cannot_wait; cancelled.
+---`results` has every result, its detail the last lines of the first few); recipe.argument; recipe.option;
+---recipe.cannot_wait; cancelled.
 ---@param items any[]|deployrun.Hosts
 ---@param options? deployrun.ParallelOptions may be left out: parallel(items, fn)
 ---@param fn fun(item: any, index: integer): any

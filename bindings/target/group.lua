@@ -18,8 +18,28 @@ local function is_target(value) return getmetatable(value) == "target" end
 
 -- ---------------------------------------------------------------------------------------------- the object
 
+local group_options = dr.sorted_keys(dr.parallel_options)
+
+-- An unknown option of a method may have been meant to be one of the group's.
+local function with_group_options(problem)
+  local name = dr.is_error(problem) and problem.code == "recipe.option" and problem.message:match("option '(.*)'$")
+  if not name then return problem end
+  local own, all = (problem.hint or ""):match("^did you mean '(.-)'%? (.*)$")
+  all = (all or problem.hint or ""):gsub("are: ", "%0" .. table.concat(group_options, ", ") .. ", ", 1)
+  local names = table.move(group_options, 1, #group_options, 1, {})
+  names[#names + 1] = own
+  local near = dr.near(name, names)
+  problem.hint = near and ("did you mean '%s'? %s"):format(near, all:gsub("^%l", string.upper)) or all
+  return problem
+end
+
 -- A method of targets, on each host: web:write(path, text). Group options may stand in the last argument.
 local function on_each(method)
+  local function call(target, ...)
+    local answer = table.pack(dr.rawpcall(target[method], target, ...))
+    if not answer[1] then dr.rawerror(with_group_options(answer[2]), 0) end
+    return answer[2]
+  end
   return function(group, ...)
     local args = table.pack(...)
     local options = {}
@@ -29,7 +49,9 @@ local function on_each(method)
       for name, value in next, last do (dr.parallel_options[name] and options or rest)[name] = value end
       if next(options) ~= nil then args[args.n] = rest end
     end
-    return parallel(group, options, function(target) return target[method](target, table.unpack(args, 1, args.n)) end)
+    local results = parallel(group, options, function(target) return call(target, table.unpack(args, 1, args.n)) end)
+    dr.made_by[results] = method
+    return results
   end
 end
 

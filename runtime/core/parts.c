@@ -15,7 +15,8 @@ extern const dr_lua_source dr__lua_parallel;
 /* A part of the runtime's own. */
 static const dr_binding parallel = {.name = "parallel",
                                     .lua = &dr__lua_parallel,
-                                    .gives = "parallel dr.lanes dr.parallel_options dr.some"};
+                                    .gives = "parallel dr.lanes dr.parallel_options dr.some "
+                                             "dr.made_by dr.at_good_end"};
 
 /* The i-th part; NULL after the last. */
 static const dr_binding *part_at(size_t i) {

@@ -130,10 +130,16 @@ local function wrong_argument(message, hint)
 end
 dr.wrong = wrong_argument
 
+-- A value as it was written, for an error.
+function dr.shown(value)
+  if type(value) == "string" then return ("\"%s\""):format(value) end
+  return type(value) == "table" and "a table" or tostring(value)
+end
+
 -- Throws unless value is a whole number of at least `least`.
 local function check_count(what, value, least)
   if math.type(value) ~= "integer" or value < least then
-    wrong_argument(("%s takes a whole number, %d or more, not %s"):format(what, least, tostring(value)))
+    wrong_argument(("%s takes a whole number, %d or more, not %s"):format(what, least, dr.shown(value)))
   end
   return value
 end
@@ -334,11 +340,17 @@ local function run_ends(result)
   return result
 end
 
+local function run_recipe(recipe, values)
+  recipe.run(param_values(recipe, values))
+  local at_good_end = rawget(dr, "at_good_end") -- of parallel.lua, where it was used
+  if at_good_end then at_good_end() end
+end
+
 -- The body of the main lane. Returns nil when all went well, else what failed and what was undone.
 function dr.main(recipe, values, steps)
   local result
   run.total = steps
-  local ok, problem = rawpcall(recipe.run, param_values(recipe, values))
+  local ok, problem = rawpcall(run_recipe, recipe, values)
   if not ok then
     result = failure(problem)
     if not dr.dry() then unwind(result) end

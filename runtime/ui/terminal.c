@@ -333,10 +333,10 @@ static void on_output(ui_view *view, const dr_event *event) {
 }
 
 /* What the recipe says with log() and warn(). Heads the steps, so that it stands below the step it
- * belongs to. */
+ * belongs to. Of these only the hosts that failed in a run that ended well are for quiet too. */
 static void on_log(ui_view *view, const dr_event *event) {
   bool warning = strcmp(dr_event_text(event, "level"), "warn") == 0;
-  if (quiet(view)) return;
+  if (quiet(view) && dr_event_count(event, "failed") == 0) return;
   const char *lane = dr_event_text(event, "lane");
   ui_buf line = UI_BUF_INIT;
   if (*lane == '\0') lane = "main";

@@ -84,6 +84,16 @@ return spec.recipe("groups", {
     local problem = t.fails("recipe.argument", function() return names.h13 end)
     if problem then t.matches(problem.message, "no result of a host 'h13'") end
   end },
+  { "what a method gives for each host is gone on with by each", function(t)
+    for method, call in pairs { pull = function(web) web:docker():pull("x") end,
+      get = function(web) web:http():get("http://x") end } do
+      local problem = t.fails("recipe.argument", call, group(2))
+      if problem then
+        t.matches(problem.message, "gives results by host, which have no '" .. method .. "'")
+        t.matches(problem.hint, "^write web:each%(function%(server%) return server:%l+%(…%):" .. method .. "%(…%) end")
+      end
+    end
+  end },
   { "views are views of every host", function(t)
     local web = group(2):cd("/"):env { WHERE = "there" }
     local at = web:read("echo $WHERE $PWD")
@@ -186,15 +196,28 @@ return spec.recipe("groups", {
     t.equal(begun, "h1")
     t.equal(problem.message, "1 of 5 hosts failed: h1 (failed); not begun: h2, h3, h4, h5")
   end },
-  { "max_fail as a share is rounded down and counts all batches together", function(t)
-    local ok, problem, begun = try(t, group(10), { batch = 2, max_fail = "19%" }, { h1 = true, h3 = true })
-    if t.real then t.equal(ok, false) end
-    if t.real then t.equal(begun, "h1 h2 h3 h4") end
-    if t.real then t.equal(problem.code, "parallel.failed") end
-    ok, problem, begun = try(t, group(10), { batch = 2, max_fail = "20%" }, { h1 = true, h3 = true })
+  { "max_fail as a number counts all batches together", function(t)
+    local ok, problem, begun = try(t, group(8), { batch = 2, max_fail = 1 }, { h1 = true, h3 = true })
+    if not t.real then return end
+    t.equal(ok, false)
+    t.equal(begun, "h1 h2 h3 h4")
+    t.equal(problem.message, "2 of 8 hosts failed: h1 (failed), h3 (failed); not begun: h5, h6, h7, h8")
+  end },
+  { "max_fail as a share holds in each batch too, so that a canary must be whole", function(t)
+    local ok, problem, begun = try(t, group(3), { batch = { 1, "50%" }, max_fail = "40%" }, { h1 = true })
+    if t.real then
+      t.equal(ok, false)
+      t.equal(begun, "h1")
+      t.equal(problem.message, "1 of 3 hosts failed: h1 (failed), more than 40% of batch 1; not begun: h2, h3")
+    end
+    ok, problem = try(t, group(8), { batch = 4, max_fail = "25%" }, { h1 = true, h8 = true })
     t.equal(ok, true)
     t.equal(#problem.failed, t.real and 2 or 0)
-    t.equal(#begun, #"h1 h2 h3 h4 h5 h6 h7 h8 h9 h10")
+    ok, problem, begun = try(t, group(8), { batch = 4, max_fail = "25%", limit = 1 }, { h6 = true, h7 = true })
+    if not t.real then return end
+    t.equal(ok, false)
+    t.equal(begun, "h1 h2 h3 h4 h5 h6 h7")
+    t.equal(problem.message, "2 of 8 hosts failed: h6 (failed), h7 (failed), more than 25% of batch 2; not begun: h8")
   end },
   { "unreachable hosts count as failed before anything is begun", function(t)
     local web = hosts { group(3), { "127.0.0.1", name = "gone", port = 1, config = "none" } }
@@ -211,6 +234,42 @@ return spec.recipe("groups", {
     t.equal(ok, false)
     t.equal(problem.code, "ssh.connect")
     t.equal(problem.target, "127.0.0.1")
+  end },
+  { "unreachable hosts of later batches count from the beginning", function(t)
+    local web = hosts { group(3), { "127.0.0.1", name = "gone", port = 1, config = "none" } }
+    local ok, problem, begun = try(t, web, { batch = 1, max_fail = 1 }, { h1 = true })
+    if t.real then
+      t.equal(ok, false)
+      t.equal(begun, "h1")
+      t.equal(problem.message, "2 of 4 hosts failed: h1 (failed), gone (ssh.connect); not begun: h2, h3")
+    end
+    ok, problem, begun = try(t, web, { batch = 2, max_fail = "25%" }, {})
+    t.equal(ok, false)
+    t.equal(begun, "")
+    t.equal(problem.message,
+      "1 of 4 hosts failed: gone (ssh.connect), more than 25% of batch 2; not begun: h1, h2, h3")
+    ok, problem, begun = try(t, web, { max_fail = "25%" }, {})
+    t.equal(ok, true)
+    t.equal(begun, "h1 h2 h3")
+    t.equal(join(problem.failed), "gone")
+  end },
+  { "the error has the last lines of each failed host, in one screen", function(t)
+    local function lines(n, most)
+      local problem = t.fails("parallel.failed", parallel, group(n), { max_fail = 0 }, function(server)
+        server:run("for i in $(seq 30); do echo line $i of " .. server:name() .. " >&2; done; exit 3")
+      end)
+      if not problem then return end
+      local all = {}
+      for line in problem.detail:gmatch("[^\n]+") do all[#all + 1] = line end
+      t.equal(#all, most)
+      return all
+    end
+    for n, most in pairs { 12, 12, 12, 12, 10, 10 } do
+      local all = lines(n, most)
+      if all then t.matches(all[1], "^h1: command%.failed: .+ exited with status 3$") end
+      if all then t.equal(all[math.max(3, 12 // n)], "  line 30 of h1") end
+      if all and n > 4 then t.equal(all[most], ("and %d more"):format(n - 3)) end
+    end
   end },
   { "reachable gives the hosts that answer", function(t)
     local web = hosts { group(2), { "127.0.0.1", name = "gone", port = 1, config = "none" } }
@@ -260,7 +319,15 @@ return spec.recipe("groups", {
     for _, most in ipairs { -1, 1.5, "1", "101%", {} } do
       t.fails("recipe.argument", parallel, web, { max_fail = most }, print)
     end
+    local problem = t.fails("recipe.argument", parallel, web, { max_fail = "0" }, print)
+    if problem then t.matches(problem.message, "not \"0\"$") end
+    problem = t.fails("recipe.argument", parallel, web, { limit = "2" }, print)
+    if problem then t.matches(problem.message, "not \"2\"$") end
     t.fails("recipe.option", web.each, web, { bacth = 1 }, print)
+    problem = t.fails("recipe.option", web.run, web, "true", { bacth = 1 })
+    if problem then t.matches(problem.hint, "^did you mean 'batch'%? The options are: batch, .*max_fail, .*timeout") end
+    problem = t.fails("recipe.option", web.run, web, "true", { timout = 1, limit = 1 })
+    if problem then t.matches(problem.hint, "^did you mean 'timeout'%? The options are: batch, .*max_fail, ") end
     t.fails("recipe.argument", web.run, web, { "true", batch = 1 })
   end },
   { "steps and their undo may stand in lanes", function(t)

@@ -97,7 +97,7 @@ static void each_part_gives_what_it_says(void **state) {
 /* Else it would be found or not by chance. */
 static void no_part_gives_what_it_does_not_say(void **state) {
   world *w = *state;
-  char all[16384] = "parallel dr.lanes dr.parallel_options dr.some ";
+  char all[16384] = "parallel dr.lanes dr.parallel_options dr.some dr.made_by dr.at_good_end ";
   for (const dr_binding *const *binding = dr__bindings; *binding; binding++) {
     size_t used = strlen(all);
     snprintf(all + used, sizeof all - used, "%s ", (*binding)->gives ? (*binding)->gives : "");

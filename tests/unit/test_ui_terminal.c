@@ -153,6 +153,23 @@ static void quiet_has_only_the_final_line(void **state) {
   stage_free(s);
 }
 
+static void quiet_names_the_hosts_that_failed(void **state) {
+  (void)state;
+  stage *s = stage_new();
+  ui_view *view = view_of(s, UI_QUIET);
+  begin(view);
+  build_begins(view);
+  build_ends(view);
+  see(view, DR_EVENT_LOG, "{\"level\":\"warn\",\"message\":\"web1 failed: x: no\"}");
+  see(view, DR_EVENT_LOG,
+      "{\"level\":\"warn\",\"message\":\"1 host failed: web1 (x)\",\"failed\":[\"web1\"]}");
+  end_well(view);
+  assert_string_equal(stage_out(s), "  warning: 1 host failed: web1 (x)\n"
+                                    "rolling done in 13.0 s · 1 step · 1 op · 2 warnings\n");
+  ui_view_free(view);
+  stage_free(s);
+}
+
 static void availability_is_told_in_one_line(void **state) {
   (void)state;
   stage *s = stage_new();
@@ -404,6 +421,7 @@ int main(void) {
       cmocka_unit_test(output_of_several_hosts_stands_in_one_column_with_their_names),
       cmocka_unit_test(verbose_shows_ops_and_their_output),
       cmocka_unit_test(quiet_has_only_the_final_line),
+      cmocka_unit_test(quiet_names_the_hosts_that_failed),
       cmocka_unit_test(availability_is_told_in_one_line),
       cmocka_unit_test(live_lines_show_the_op_and_fit_the_width),
       cmocka_unit_test(bytes_being_moved_have_a_bar),
