@@ -94,6 +94,16 @@ static void wait_more(dr_pg_steps *steps) {
 
 /* ------------------------------------------------------------ the table */
 
+static void on_families(dr_pg_steps *steps, const dr_pg_answer *answer, dr_err *err) {
+  dr_migrate *self = steps->data;
+  dr_err lost = DR_ERR_INIT;
+  if (!err && !(self->families = dr__pg_rows(answer, &lost))) err = &lost;
+  if (err)
+    dr__migrate_fail(steps, err);
+  else
+    dr__migrate_decide(steps);
+}
+
 static void on_rows(dr_pg_steps *steps, const dr_pg_answer *answer, dr_err *err) {
   dr_migrate *self = steps->data;
   dr_err lost = DR_ERR_INIT;
@@ -101,7 +111,7 @@ static void on_rows(dr_pg_steps *steps, const dr_pg_answer *answer, dr_err *err)
   if (err)
     dr__migrate_fail(steps, err);
   else
-    dr__migrate_decide(steps);
+    dr__pg_steps_go(steps, &(dr_pg_step){.sql = dr__migrate_select_families, .next = on_families});
 }
 
 static void on_made(dr_pg_steps *steps, const dr_pg_answer *answer, dr_err *err) {

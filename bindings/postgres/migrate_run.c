@@ -28,6 +28,7 @@ static void free_run(void *data) {
   dr__migration_files_free(&self->files);
   dr__migrate_message_free(&self->message);
   json_decref(self->rows);
+  json_decref(self->families);
   json_decref(self->todo);
   json_decref(self->applied);
   dr_err_clear(&self->err);

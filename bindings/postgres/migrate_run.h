@@ -31,6 +31,7 @@ typedef struct dr_migrate {
   uint64_t lock_until_ns;
   int polls;
   char holder[600]; /* who has the lock; "" */
+  json_t *families; /* [{name, members}]: tables that have children */
   /* migrate_run.c */
   json_t *rows; /* of deployrun.schema_migrations */
   json_t *todo; /* versions, in order */

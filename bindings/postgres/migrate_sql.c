@@ -28,6 +28,14 @@ const char *const dr__migrate_select_rows =
     " to_char(ended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS applied_at,"
     " seconds, applied_by FROM deployrun.schema_migrations";
 
+const char *const dr__migrate_select_families =
+    "WITH RECURSIVE t(root, member) AS (SELECT inhparent, inhrelid FROM pg_catalog.pg_inherits"
+    " UNION SELECT t.root, i.inhrelid FROM t JOIN pg_catalog.pg_inherits i ON i.inhparent = "
+    "t.member)"
+    " SELECT pg_catalog.quote_ident(c.relname) AS name, pg_catalog.count(*) AS members"
+    " FROM t JOIN pg_catalog.pg_class c ON c.oid = t.root WHERE c.relkind IN ('r', 'p', 'f')"
+    " GROUP BY c.oid, c.relname";
+
 char *dr__migrate_literal(const char *text) {
   char *out = malloc(2 * strlen(text) + 5), *at = out;
   if (!out) return NULL;
@@ -180,22 +188,25 @@ static bool shares_wait(const dr_migration_file *file, const dr_migration_step *
   return count_waits(step, waits) > 1 && !file->own_lock_timeout;
 }
 
+enum { LEAST_SHARE_MS = 50 };
+
 /* What is left of the wait, in equal parts for the tables of one statement: the server counts anew
- * for each of them. */
+ * for each of them, partitions among them. A part that is too small would not get any lock. */
 static void put_share(writer *w, bool first, size_t tables, const dr_migrate_settings *settings) {
   char sql[256];
   if (first) {
     put(w, -1,
         "SELECT set_config('deployrun.began', extract(epoch FROM clock_timestamp())::text, true)");
     if (tables == 1) return;
-    snprintf(sql, sizeof sql, "SET LOCAL lock_timeout = %" PRId64,
-             settings->lock_ms / (int64_t)tables);
+    int64_t share = settings->lock_ms / (int64_t)tables;
+    if (share < LEAST_SHARE_MS) share = LEAST_SHARE_MS;
+    snprintf(sql, sizeof sql, "SET LOCAL lock_timeout = %" PRId64, share);
   } else {
     snprintf(sql, sizeof sql,
-             "SELECT set_config('lock_timeout', (greatest(50, %" PRId64
+             "SELECT set_config('lock_timeout', greatest(%d, (%" PRId64
              " - 1000 * (extract(epoch FROM clock_timestamp())"
              " - current_setting('deployrun.began')::numeric)) / %zu)::int::text, true)",
-             settings->lock_ms, tables);
+             LEAST_SHARE_MS, settings->lock_ms, tables);
   }
   put(w, -1, sql);
 }

@@ -19,6 +19,10 @@
 extern const char *const dr__migrate_create_table; /* the schema and the table, if missing */
 extern const char *const dr__migrate_select_rows;  /* as migrate_plan.h wants them, and more */
 
+/* Which tables have children or partitions: name (as an SQL name, without its schema) and members.
+ */
+extern const char *const dr__migrate_select_families;
+
 /* What is recorded of a file: a row of the table. */
 typedef struct dr_migrate_mark {
   const dr_migration_file *file;

@@ -8,6 +8,7 @@
 #include "core/err.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static const dr_migration_step *step_of(const dr_migrate *self) {
   return &self->file->steps[self->step];
@@ -36,14 +37,32 @@ static void on_done(dr_pg_steps *steps, const dr_pg_answer *answer, dr_err *err)
     dr__migrate_step_done(steps);
 }
 
+/* A table with its children. Found by the name alone: of two in different schemas the families are
+ * added up, which makes the parts of the wait too small at worst. */
+static size_t family_size(const dr_migrate *self, const char *table) {
+  size_t i, size = 1, length = strlen(table);
+  const json_t *family;
+  json_array_foreach(self->families, i, family) {
+    const char *name = json_string_value(json_object_get(family, "name"));
+    size_t tail = strlen(name);
+    bool same = tail <= length && strcmp(table + length - tail, name) == 0 &&
+                (tail == length || table[length - tail - 1] == '.');
+    if (same) size += (size_t)json_integer_value(json_object_get(family, "members"));
+  }
+  return size;
+}
+
 /* How many tables each statement of the file waits for while others wait behind it; malloc'd, NULL
  * when memory is short. */
 static size_t *waits_of(const dr_migrate *self) {
   const dr_migration_step *step = step_of(self);
   size_t *waits = calloc(self->file->script.count, sizeof *waits);
   for (size_t i = step->first; waits && i < step->first + step->count; i++) {
-    size_t tables = json_array_size(json_object_get(dr__migrate_judged(self, i), "on"));
-    if (dr__migrate_blocks(self, i)) waits[i] = tables > 1 ? tables : 1;
+    const json_t *on = json_object_get(dr__migrate_judged(self, i), "on"), *table;
+    size_t k;
+    if (!dr__migrate_blocks(self, i)) continue;
+    json_array_foreach(on, k, table) waits[i] += family_size(self, json_string_value(table));
+    if (waits[i] == 0) waits[i] = 1;
   }
   return waits;
 }

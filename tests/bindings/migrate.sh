@@ -142,6 +142,18 @@ migrate 'allow = "breaking", accept_begun = { "1" }, accept_edited = { "1" }'
 is "SELECT to_regclass('b') IS NOT NULL" t
 versions 1
 
+begin 'the wait for locks is shared out among the partitions of a table, a word in a comment changes nothing'
+psql -qc 'CREATE TABLE p (a int) PARTITION BY LIST (a)' -c 'CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)' \
+  -c 'CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2) PARTITION BY LIST (a)' \
+  -c 'CREATE TABLE p21 PARTITION OF p2 FOR VALUES IN (2)' -c 'CREATE TABLE other (a int)'
+printf '%s\n' '-- lock_timeout stays' 'ALTER TABLE p ADD COLUMN b int;' \
+  "CREATE TABLE seen AS SELECT current_setting('lock_timeout') AS wait;" | file 1_a.sql
+migrate
+is 'SELECT wait FROM seen' 500ms
+printf '%s\n' 'ALTER TABLE other ADD COLUMN b int;' "INSERT INTO seen SELECT current_setting('lock_timeout');" | file 2_b.sql
+migrate
+is "SELECT wait FROM seen WHERE wait <> '500ms'" 2s
+
 begin 'the isolation that a file begins with is kept'
 printf 'START TRANSACTION ISOLATION LEVEL SERIALIZABLE;\n%s\nCOMMIT;\n' \
   "CREATE TABLE seen AS SELECT current_setting('transaction_isolation') AS level;" | file 1_a.sql

@@ -351,7 +351,7 @@ static void a_step_is_one_message_with_its_record(void **state) {
       "BEGIN;" DR_MIGRATE_NEW_SESSION ";COMMIT;BEGIN;SET LOCAL lock_timeout = 2000;\n"
       "SELECT set_config('deployrun.began', extract(epoch FROM clock_timestamp())::text, true);"
       "ALTER TABLE t ADD a int;; -- b\n"
-      "SELECT set_config('lock_timeout', (greatest(50, 2000 - 1000 * (extract(epoch FROM "
+      "SELECT set_config('lock_timeout', greatest(50, (2000 - 1000 * (extract(epoch FROM "
       "clock_timestamp()) - current_setting('deployrun.began')::numeric)) / 1)::int::text, true);"
       "ALTER TABLE u ADD b int;\n" DR_MIGRATE_OWN_ROLE ";R;COMMIT;");
   assert_int_equal(message.line, 1);
