@@ -3,6 +3,7 @@
 #include "plan.h"
 
 #include "fold.h"
+#include "terminal.h"
 #include "text.h"
 
 #include <stdlib.h>
@@ -18,6 +19,7 @@ struct ui_plan {
   const ui_plan_options *options;
   ui_screen *screen;
   bool begun;
+  ui_buf params; /* " · dir=/srv/app" */
   size_t steps;
   double ops;
   ui_buf with_effect[EFFECTS]; /* numbers of the ops: "7, 9" */
@@ -43,6 +45,7 @@ ui_plan *ui_plan_new(const ui_plan_options *options) {
 void ui_plan_free(ui_plan *plan) {
   if (plan == NULL) return;
   ui_region_clear(plan->screen);
+  ui_buf_free(&plan->params);
   for (size_t i = 0; i < EFFECTS; i++) ui_buf_free(&plan->with_effect[i]);
   ui_buf_free(&plan->assumed);
   ui_buf_free(&plan->unknown);
@@ -66,6 +69,18 @@ static void add_number(ui_buf *list, double number) {
 
 /* ------------------------------------------------------------ the head and steps */
 
+/* Notes the params that were typed, with the values that the event has. */
+static void on_started(ui_plan *plan, const dr_event *event) {
+  for (size_t i = 0; i < plan->options->param_count; i++) {
+    ui_buf name = UI_BUF_INIT;
+    const char *typed = plan->options->params[i];
+    ui_add_clean_bytes(&name, typed, strcspn(typed, "="));
+    ui_buf_printf(&plan->params, " %s %s=", ui_dot(plan->screen), ui_buf_text(&name));
+    ui_add_param_value(&plan->params, event, ui_buf_text(&name));
+    ui_buf_free(&name);
+  }
+}
+
 /* "Plan of rolling · dir=/srv/app · a dry run: nothing is changed" */
 static void begin(ui_plan *plan) {
   if (plan->begun) return;
@@ -78,10 +93,7 @@ static void begin(ui_plan *plan) {
   ui_buf_add(&title, "Plan of ");
   ui_add_clean(&title, plan->options->recipe);
   ui_paint(&out, plan->screen, UI_OUT, UI_BOLD, ui_buf_text(&title));
-  for (size_t i = 0; i < plan->options->param_count; i++) {
-    ui_buf_printf(&rest, " %s ", dot);
-    ui_add_clean(&rest, plan->options->params[i]);
-  }
+  ui_buf_add(&rest, ui_buf_text(&plan->params));
   ui_buf_printf(&rest, " %s a dry run: nothing is changed", dot);
   ui_block block = {.indent = 2, .width = ui_wrap_width(plan->screen, UI_OUT)};
   ui_add_block(&out, ui_buf_text(&rest), &block);
@@ -339,6 +351,7 @@ void ui_plan_event(const dr_event *event, void *data) {
   if (type == DR_EVENT_PLAN_STEP || type == DR_EVENT_PLAN_OP || type == DR_EVENT_LOG) begin(plan);
   if (type != DR_EVENT_PLAN_OP && type != DR_EVENT_TICK) flush(plan);
   switch (type) {
+  case DR_EVENT_RUN_STARTED: on_started(plan, event); break;
   case DR_EVENT_PLAN_STEP: on_step(plan, event); break;
   case DR_EVENT_PLAN_OP: on_op(plan, event); break;
   case DR_EVENT_PLAN_FINISHED: on_finished(plan, event); break;

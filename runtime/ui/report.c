@@ -319,6 +319,8 @@ static void add_headline(ui_buf *out, const ui_screen *screen, const ui_tally *t
 /* How things stand now, in words. */
 static const char *verdict(const ui_tally *tally, const dr_event *event, int code) {
   if (code == DR_UNDO_FAILED) return "An undo failed too: look at it by hand before the next run";
+  if (dr_event_number(event, "begun", 1) <= 0)
+    return "Nothing was changed: the run had not begun, this was the look at the world before it";
   if (!was_changed(tally, event)) return "Nothing was changed";
   if (dr_event_count(event, "not_undone") > 0) return "Not everything was undone";
   return tally->undo_count > 0 ? "Everything that has an undo was undone" : "Nothing was undone";

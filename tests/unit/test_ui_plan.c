@@ -10,7 +10,8 @@ static void see(ui_plan *plan, dr_event_type type, const char *json) {
 }
 
 static void tell_plan(ui_plan *plan) {
-  see(plan, DR_EVENT_RUN_STARTED, "{\"mode\":\"dry-run\",\"recipe\":\"rolling\"}");
+  see(plan, DR_EVENT_RUN_STARTED,
+      "{\"mode\":\"dry-run\",\"recipe\":\"rolling\",\"params\":{\"dir\":\"/srv/app\"}}");
   see(plan, DR_EVENT_PLAN_STEP,
       "{\"step\":\"Update code\",\"index\":1,\"depth\":0,\"lane\":\"main\",\"undo\":true}");
   see(plan, DR_EVENT_PLAN_OP,

@@ -344,10 +344,11 @@ static void a_failed_walk_changed_nothing(void **state) {
   ui_view *view = view_of(s, UI_QUIET);
   begin(view);
   see(view, DR_EVENT_RUN_FINISHED,
-      "{\"status\":\"failed\",\"exit_code\":1,\"seconds\":0.2,\"changed\":false,"
-      "\"error\":{\"code\":\"ssh.auth\",\"message\":\"no key fits\"}}");
+      "{\"status\":\"failed\",\"exit_code\":1,\"seconds\":0.2,\"begun\":false,"
+      "\"changed\":false,\"error\":{\"code\":\"ssh.auth\",\"message\":\"no key fits\"}}");
   assert_has(stage_err(s), "\nFailed\n\n  no key fits\n");
-  assert_has(stage_err(s), "\nNothing was changed · 0.2 s · exit status 1\n");
+  assert_has(stage_err(s), "\nNothing was changed: the run had not begun, this was the look at the "
+                           "world before it · 0.2 s · exit status 1\n");
   assert_has_not(stage_err(s), "Downtime");
   ui_view_free(view);
   stage_free(s);

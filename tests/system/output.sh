@@ -1,0 +1,53 @@
+#!/bin/sh
+# output.sh - what is written, and where: a plan masks what became secret on the way, an error before the run says so,
+# and output that cannot be written is not passed over.
+set -eu
+
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+# run STATUS ARGUMENT…: runs deployrun, which must exit so; its output is out and err.
+run() {
+  wanted=$1
+  shift
+  status=0
+  "$DEPLOYRUN" "$@" >out 2>err </dev/null || status=$?
+  [ "$status" = "$wanted" ] || fail "deployrun $*: exit status $status, not $wanted: $(cat out err)"
+}
+
+# says FILE TEXT
+says() { grep -qF -- "$2" "$1" || fail "does not say '$2': $(cat "$1")"; }
+
+# ---------------------------------------------------------------------------------- what becomes secret on the way
+
+cat >hook.lua <<'LUA'
+return recipe { name = "hook", params = { hook = param.url { required = true }, within = param.duration {} },
+  run = function(p) notify.slack { url = p.hook, text = "deployed" } end }
+LUA
+for how in '' -v -q --json; do
+  # shellcheck disable=SC2086 # no word where it is empty
+  run 0 hook.lua hook=http://bob:word@127.0.0.1:1/services/T0-hidden within=25s --dry-run $how
+  ! grep -q 'T0-hidden' out err || fail "the address of a webhook was shown: $(cat out)"
+done
+run 0 hook.lua hook=http://bob:word@127.0.0.1:1/services/T0-hidden within=25s --dry-run
+says out 'Plan of hook.lua · hook=[secret webhook url] · within=25 · a dry run: nothing is changed'
+says out 'notify.slack to 127.0.0.1:1: {"text":"deployed"}'
+
+# ---------------------------------------------------------------------------------- before the run
+
+cat >unfit.lua <<'LUA'
+return recipe { name = "unfit", run = function()
+  local here = host("local")
+  here:run("touch touched")
+  fail("not today")
+end }
+LUA
+run 1 unfit.lua
+says err 'Nothing was changed: the run had not begun, this was the look at the world before it'
+run 1 unfit.lua --json
+says out '"begun":false'
+! grep -q '"journal"' out || fail "names a journal that is not there: $(cat out)"
+run 0 hook.lua hook=http://127.0.0.1:1/services/T0-hidden --dry-run --json
+! grep -q '"journal"' out || fail "names a journal that is not there: $(cat out)"
+run 0 hook.lua hook=http://127.0.0.1:1/services/T0-hidden --json
+says out '"begun":true'
+says out '"journal"'
