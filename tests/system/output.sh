@@ -51,3 +51,43 @@ run 0 hook.lua hook=http://127.0.0.1:1/services/T0-hidden --dry-run --json
 run 0 hook.lua hook=http://127.0.0.1:1/services/T0-hidden --json
 says out '"begun":true'
 says out '"journal"'
+
+# ---------------------------------------------------------------------------------- output that is lost
+
+file=$PWD/hook.lua
+cat >good.lua <<'LUA'
+return recipe { name = "good", run = function() step("One", function() host("local"):run("true") end) end }
+LUA
+
+# lost STATUS ARGUMENT…: the same where nothing can be written to stdout; said once.
+lost() {
+  wanted=$1
+  shift
+  status=0
+  "$DEPLOYRUN" "$@" >/dev/full 2>err </dev/null || status=$?
+  [ "$status" = "$wanted" ] || fail "deployrun $* >/dev/full: exit status $status, not $wanted: $(cat err)"
+  [ "$(grep -c 'output could not be written: No space left on device' err)" = 1 ] ||
+    fail "deployrun $* >/dev/full does not say once that its output is lost: $(cat err)"
+}
+
+lost 1 good.lua --dry-run
+lost 1 good.lua --dry-run --json
+lost 1 list
+lost 1 list --json
+lost 1 show good.lua
+lost 1 show good.lua --json
+lost 1 check good.lua
+lost 1 --help
+lost 1 --version
+lost 0 good.lua
+says err 'the exit status is that of the run'
+lost 0 good.lua --json
+lost 1 unfit.lua
+lost 2 unfit.lua --json nonsense=1
+
+# A reader that went away is no loss to tell of.
+for what in '--version' "check $file $file" 'good.lua --dry-run' 'good.lua --json'; do
+  # shellcheck disable=SC2086 # words
+  { sleep 0.1; status=0; "$DEPLOYRUN" $what 2>err || status=$?; echo "$status" >status; } | true
+  [ "$(cat status) $(cat err)" = '0 ' ] || fail "deployrun $what | true: status $(cat status): $(cat err)"
+done
