@@ -250,6 +250,8 @@ local step_class = dr.class("step", Step)
 function Step:undo(fn)
   check_function("undo", fn)
   if dr.dry() then core.plan_undo(self.name) end
+  core.acted(self.acted)
+  self.acted = 0
   table.insert(run.undo, { name = self.name, fn = fn })
   return self
 end
@@ -270,20 +272,20 @@ dr.global("step", function(name, fn)
     run.index = run.index + 1
     fields.index = run.index
   end
-  local started = core.clock()
+  local started, acted = core.clock(), core.acted()
   core.in_step(name, depth + 1)
   if dr.dry() then core.plan_step(name, depth) end
   core.tell("step_started", fields)
   local ok, problem = rawpcall(fn)
   core.in_step(outer, depth)
-  fields.seconds = core.clock() - started
+  fields.seconds, acted = core.clock() - started, core.acted() - acted
   if not ok then
-    problem = core.normal_error(problem)
+    problem, fields.changed = core.normal_error(problem), acted > 0
     tell_failed("step_failed", fields, problem)
     rawerror(problem, 0)
   end
   core.tell("step_finished", fields)
-  return setmetatable({ name = name }, step_class)
+  return setmetatable({ name = name, acted = acted }, step_class)
 end)
 
 -- ---------------------------------------------------------------------------------------------- a run

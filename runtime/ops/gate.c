@@ -271,7 +271,10 @@ bool dr__gate_begin(dr_walk *run) {
   while (op) {
     dr_op *next = op->next;
     dr_lane *lane = op->lane;
-    if (may_begin(op, &lost)) begin(op);
+    if (may_begin(op, &lost)) {
+      for (dr_lane *above = lane; above; above = above->parent) above->acted++;
+      begin(op);
+    }
     if (op->finished) dr__lane_ready(lane);
     op = next;
   }

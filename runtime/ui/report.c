@@ -254,16 +254,20 @@ static void add_undo_rows(ui_buf *out, const ui_screen *screen, const ui_tally *
 static void add_skipped_row(ui_buf *out, const ui_screen *screen, const ui_tally *tally,
                             const dr_event *event) {
   ui_buf skipped = UI_BUF_INIT;
-  size_t count = dr_event_count(event, "not_undone");
+  size_t count = dr_event_count(event, "not_undone"), named = 0;
   for (size_t i = 0; i < count; i++) {
     char path[32];
     ui_buf name = UI_BUF_INIT;
     (void)snprintf(path, sizeof path, "not_undone.%zu", i);
     ui_add_clean(&name, dr_event_text(event, path));
-    if (!was_undone(tally, ui_buf_text(&name))) add_name(&skipped, ui_buf_text(&name));
+    if (!was_undone(tally, ui_buf_text(&name))) {
+      add_name(&skipped, ui_buf_text(&name));
+      named++;
+    }
     ui_buf_free(&name);
   }
-  if (skipped.length > 0) ui_buf_add(&skipped, ": stopped before their undo began");
+  if (named > 0)
+    ui_buf_printf(&skipped, ": stopped before %s undo began", named == 1 ? "its" : "their");
   add_row(out, screen, UI_ERR, "NOT undone", UI_BAD, ui_buf_text(&skipped));
   ui_buf_free(&skipped);
 }
@@ -284,7 +288,7 @@ static bool is_skipped(const dr_event *event, const char *step) {
   return false;
 }
 
-/* The steps whose work is still there: they have no undo. */
+/* The steps whose work is still there: they have no undo, or did not come to their end. */
 static void add_kept_row(ui_buf *out, const ui_screen *screen, const ui_tally *tally,
                          const dr_event *event) {
   ui_buf kept = UI_BUF_INIT;
@@ -292,6 +296,7 @@ static void add_kept_row(ui_buf *out, const ui_screen *screen, const ui_tally *t
     const char *name = tally->finished[i];
     if (name != NULL && !was_undone(tally, name) && !is_skipped(event, name)) add_name(&kept, name);
   }
+  if (tally->halved.length > 0) add_name(&kept, ui_buf_text(&tally->halved));
   add_row(out, screen, UI_ERR, "Left in place", UI_DIM, ui_buf_text(&kept));
   ui_buf_free(&kept);
 }

@@ -91,3 +91,47 @@ for what in '--version' "check $file $file" 'good.lua --dry-run' 'good.lua --jso
   { sleep 0.1; status=0; "$DEPLOYRUN" $what 2>err || status=$?; echo "$status" >status; } | true
   [ "$(cat status) $(cat err)" = '0 ' ] || fail "deployrun $what | true: status $(cat status): $(cat err)"
 done
+
+# ---------------------------------------------------------------------------------- what a failed step leaves
+
+cat >halves.lua <<'LUA'
+return recipe { name = "halves", params = { how = param.string { required = true } }, run = function(p)
+  local here = host("local")
+  step("Code", function() here:run("true") end):undo(function() here:run("true") end)
+  step("Keep", function() here:run("true") end)
+  step("Restart", function()
+    if p.how == "inside" then
+      step("Web", function() here:run("true") end):undo(function() here:run("true") end)
+      parallel({ 1, 2 }, function() here:read("true") end)
+    elseif p.how == "beside" then
+      parallel({ 1, 2 }, function() here:run("true") end)
+    elseif p.how == "nested" then
+      step("Web", function() here:run("true") end)
+    elseif p.how == "stopped" then
+      here:run("touch begun; sleep 60")
+    end
+    here:check("false", { within = 0.1 })
+  end)
+end }
+LUA
+for how in beside nested; do
+  run 1 halves.lua how=$how
+  says err 'Left in place  Keep, Restart (failed in its middle)'
+done
+for how in nothing inside; do
+  run 1 halves.lua how=$how
+  grep -qx '  Left in place  Keep' err || fail "$how: nothing of Restart is left: $(cat err)"
+done
+run 1 halves.lua how=nested --json
+grep '"event":"step_failed"' out >failed
+says failed '"changed":true'
+run 1 halves.lua how=inside --json
+grep '"event":"step_failed"' out >failed
+says failed '"changed":false'
+"$DEPLOYRUN" halves.lua how=stopped >out 2>err </dev/null &
+tries=200
+until [ -e begun ] || [ "$tries" = 0 ]; do sleep 0.1; tries=$((tries - 1)); done
+kill -TERM $!
+wait $! || status=$?
+[ "$status" = 130 ] || fail "exit status $status, not 130: $(cat err)"
+says err 'Left in place  Keep, Restart (stopped in its middle)'
