@@ -388,10 +388,19 @@ end)
 
 -- ---------------------------------------------------------------------------------------------- speaking
 
+-- As text for people. A plain table is JSON; one that has no such form is what Lua calls it.
+local function spoken(value)
+  local class = getmetatable(value)
+  if type(value) ~= "table" or (class ~= nil and class ~= array_class) then return tostring(value) end
+  local ok, text = rawpcall(core.json_encode, value)
+  if not ok and core.is_fatal(text) then rawerror(text, 0) end
+  return ok and text or tostring(value)
+end
+
 local function speak(level)
   return function(...)
     local parts = table.pack(...)
-    for i = 1, parts.n do parts[i] = tostring(parts[i]) end
+    for i = 1, parts.n do parts[i] = spoken(parts[i]) end
     core.tell("log", { level = level, message = table.concat(parts, " ") })
   end
 end
@@ -401,7 +410,7 @@ dr.global("warn", speak("warn"))
 
 -- fail(message, hint): ends the run as failed.
 dr.global("fail", function(message, hint)
-  return core.raise { code = "failed", message = tostring(message), hint = hint }
+  return core.raise { code = "failed", message = spoken(message), hint = hint }
 end)
 
 return dr

@@ -128,6 +128,7 @@ says failed '"changed":true'
 run 1 halves.lua how=inside --json
 grep '"event":"step_failed"' out >failed
 says failed '"changed":false'
+rm -f begun
 "$DEPLOYRUN" halves.lua how=stopped >out 2>err </dev/null &
 tries=200
 until [ -e begun ] || [ "$tries" = 0 ]; do sleep 0.1; tries=$((tries - 1)); done
@@ -135,3 +136,24 @@ kill -TERM $!
 wait $! || status=$?
 [ "$status" = 130 ] || fail "exit status $status, not 130: $(cat err)"
 says err 'Left in place  Keep, Restart (stopped in its middle)'
+
+# ---------------------------------------------------------------------------------- what a recipe says
+
+printf '\357\273\277' >bom.lua
+printf '\357\273\277return "of a module"\n' >bom_module.lua
+cat >>bom.lua <<'LUA'
+return recipe { name = "bom", run = function()
+  local knot = {}
+  knot.knot = knot
+  log({ b = "x\ny", a = { 1, 2 } }, { "list" }, nil, host("local"), require("bom_module"))
+  log(json.decode('[{"deep": [true, 1]}]'))
+  warn(knot)
+end }
+LUA
+run 0 bom.lua
+says out '  {"a":[1,2],"b":"x\ny"} ["list"] nil local of a module'
+says out '  [{"deep":[true,1]}]'
+says out '  warning: table: 0x'
+printf '\357\273\277return recipe {' >bom.lua
+run 3 bom.lua
+says err 'bom.lua:1'
