@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { SENTENCE = 70 }; /* columns that what is said at Ctrl-C takes */
+
 /* One of the three views is told the events. */
 typedef struct runner {
   const cli_args *args;
@@ -163,6 +165,7 @@ static cli_signal_options signal_options(const runner *s) {
       .terminal = live || err_is_terminal,
       .rows = live ? &s->screen->region_rows : NULL,
       .dry_run = s->args->dry_run,
+      .narrow = (live || err_is_terminal) && s->screen->columns(s->screen->data) < SENTENCE,
   };
 }
 

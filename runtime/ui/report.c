@@ -36,6 +36,16 @@ void ui_error_from_event(dr_err *err, const dr_event *event, const char *path) {
 
 /* ------------------------------------------------------------ rows */
 
+/* A line of one style. */
+static void add_line(ui_buf *out, const ui_screen *screen, ui_stream to, ui_style style,
+                     const ui_buf *line) {
+  ui_block block = {.indent = 2, .width = ui_wrap_width(screen, to)};
+  ui_buf wrapped = UI_BUF_INIT;
+  ui_add_block(&wrapped, ui_buf_text(line), &block);
+  ui_paint(out, screen, to, style, ui_buf_text(&wrapped));
+  ui_buf_free(&wrapped);
+}
+
 static void end_line(ui_buf *out) {
   ui_buf_add(out, "\n");
 }
@@ -142,9 +152,13 @@ void ui_report_done(ui_screen *screen, const ui_tally *tally, const dr_event *ev
     end_line(&out);
   } else {
     end_line(&out);
+    ui_block block = {.indent = 2, .width = ui_wrap_width(screen, UI_OUT)};
+    ui_buf counts = UI_BUF_INIT;
+    add_counts(&counts, screen, tally, event);
     ui_paint(&out, screen, UI_OUT, UI_GOOD, "Done");
-    add_counts(&out, screen, tally, event);
+    ui_add_block(&out, ui_buf_text(&counts), &block);
     end_line(&out);
+    ui_buf_free(&counts);
     add_availability(&out, screen, UI_OUT, tally);
   }
   ui_put(screen, UI_OUT, &out);
@@ -316,7 +330,7 @@ static void add_headline(ui_buf *out, const ui_screen *screen, const ui_tally *t
     ui_add_seconds(&line, tally->failed_after_s);
   }
   end_line(out);
-  ui_paint(out, screen, UI_ERR, UI_BAD, ui_buf_text(&line));
+  add_line(out, screen, UI_ERR, UI_BAD, &line);
   ui_buf_add(out, "\n\n");
   ui_buf_free(&line);
 }
@@ -338,7 +352,7 @@ static void add_verdict(ui_buf *out, const ui_screen *screen, const ui_tally *ta
   ui_add_seconds(&line, dr_event_number(event, "seconds", 0));
   ui_buf_printf(&line, " %s exit status %d", ui_dot(screen), code);
   end_line(out);
-  ui_paint(out, screen, UI_ERR, code == DR_UNDO_FAILED ? UI_BAD : UI_BOLD, ui_buf_text(&line));
+  add_line(out, screen, UI_ERR, code == DR_UNDO_FAILED ? UI_BAD : UI_BOLD, &line);
   end_line(out);
   ui_buf_free(&line);
 }
