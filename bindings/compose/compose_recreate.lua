@@ -37,7 +37,7 @@ local function up_again(stack, service, options, before)
   local fresh = stack:ps(service)
   if #fresh == 0 and not dr.dry() then
     dr.fail { code = "compose.not_started", message = "compose started no new container of " .. service,
-      hint = "look at its output above; `docker compose ps` shows what runs" }
+      hint = "-v shows its output; `docker compose ps` shows what runs" }
   end
   for _, container in ipairs(dr.dry() and { { id = service, name = service } } or fresh) do
     stack.docker:wait_healthy(container, { within = options.healthy_within })

@@ -60,7 +60,7 @@ end
 local function wait_healthy(stack, service, containers, options)
   if #containers == 0 then
     dr.fail { code = "compose.not_started", message = "compose started no new container of " .. service,
-      hint = "look at its output above; `docker compose ps` shows what runs" }
+      hint = "-v shows its output; `docker compose ps` shows what runs" }
   end
   for _, container in ipairs(containers) do
     stack.docker:wait_healthy(container, { within = options.healthy_within or 60, http = options.http })

@@ -112,7 +112,7 @@ static const struct failure {
      "look at the checkout's own commits with git log @{u}..; keep them on a branch of their own, "
      "or drop them with :reset()"},
     {"git.rejected", "the remote refused what was pushed",
-     "its own words are below; a protected branch, a hook, or a tag that exists there"},
+     "its own words say why: a protected branch, a hook, or a tag that exists there"},
     {"git.in_the_way", "files that git does not know are where files of the new commit belong",
      "move them away or remove them; they are nobody's backup"},
     {"git.dirty", "files were changed in the checkout",

@@ -218,11 +218,17 @@ const dr_arg dr__http_send_args[] = {DR_HTTP_ARGS,
 
 /* ------------------------------------------------------------ notify.send */
 
-/* Without the URL, which is a key. */
+/* Of the URL, which is a key, only the host. */
 char *dr__http_notify_preview(const dr_op *op) {
   char *text = json_dumps(dr__arg(op, "json"), JSON_COMPACT | JSON_ENCODE_ANY);
-  char *line =
-      text ? dr__http_format("%s: %s", dr__arg_string(op, "service", "notify"), text) : NULL;
+  const char *url = dr__arg_string(op, "url", ""), *scheme = strstr(url, "://");
+  const char *host = scheme ? scheme + 3 : url;
+  size_t length = strcspn(host, "/?#");
+  const char *at = memrchr(host, '@', length);
+  if (at) length -= (size_t)(at + 1 - host), host = at + 1;
+  char *line = text ? dr__http_format("%s to %.*s: %s", dr__arg_string(op, "service", "notify"),
+                                      (int)length, host, text)
+                    : NULL;
   free(text);
   return line;
 }

@@ -59,7 +59,7 @@ end
 
 local function container_failed(watch, container, problem)
   return dr.fail { code = "http.watch_failed", message = ("%s: %s"):format(container.name, problem),
-    hint = "its last log lines are below", detail = log_of(watch.source.engine, container.id) }
+    hint = "docker logs " .. container.name .. " says more", detail = log_of(watch.source.engine, container.id) }
 end
 
 -- Notes a bad look at `key`; true when it was the last one allowed.

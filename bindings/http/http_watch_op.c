@@ -135,7 +135,7 @@ static void fail_bad(dr_op *op, const watched *it, const char *why) {
   dr__fail(&err, "http.watch_failed", "%s: %s, %.0f s into the watch", shown ? shown : "", why,
            (double)(now_us() - it->all->started_us) / 1e6);
   free(shown);
-  dr__err_hint(&err, "the last bad answers are below; the service's log says more");
+  dr__err_hint(&err, "the service's log says more");
   add_bad_answers(it, &err);
   drop(op);
   dr__op_fail(op, &err);

@@ -173,7 +173,8 @@ function retry(options, fn) end
 
 -- ---------------------------------------------------------------------------------------------- speaking, failing
 
----Tells the person who watches; the arguments are joined by spaces. In a dry run it stands in the plan.
+---Tells the person who watches; the arguments are joined by spaces, a table is shown as JSON. In a dry run it stands in
+---the plan.
 ---@param ... any
 function log(...) end
 
@@ -260,7 +261,7 @@ function secret.command(command, options) end
 ---@class deployrun.Json
 json = {}
 
----JSON text of a value. A table with [1] is a list; an empty one is an object unless made by json.array.
+---JSON text of a value, its keys in order. A table with [1] is a list; an empty one is an object unless made by json.array.
 ---
 ---Fails: recipe.argument (a function, a key that is no string, text that is not UTF-8, nesting above 64, a number that is not
 ---finite, too large).

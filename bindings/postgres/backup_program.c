@@ -56,7 +56,7 @@ static void explain(const dr_backup_program *self, dr_exec_exit *how, dr_err *er
   } else if (how->status != 0) {
     dr__fail(err, "backup.program", "%s on %s failed with status %d", self->name, where,
              how->status);
-    dr__err_hint(err, "its own words are below");
+    dr__err_hint(err, "its own words say why");
   } else if (dr__capture_is_short(&self->capture)) {
     dr__err_nomem(err);
   }

@@ -134,6 +134,12 @@ static bool sudo_failed(const run *r, int status, dr_err *err) {
   return true;
 }
 
+static bool takes_any_status(const dr_op *op) {
+  for (const dr_arg *arg = op->spec->args; arg && arg->name; arg++)
+    if (strcmp(arg->name, "any_status") == 0) return true;
+  return false;
+}
+
 static void status_error(const run *r, int status, dr_err *err) {
   char name[160];
   describe(r, name, sizeof name);
@@ -150,8 +156,10 @@ static void status_error(const run *r, int status, dr_err *err) {
                  status == 126
                      ? "the program exists but may not be executed: look at its mode, and at the "
                        "file system's (noexec)"
-                     : "what it wrote last stands below; run it by hand there to see more. Where "
-                       "that status is no failure, say any_status = true");
+                 : takes_any_status(r->op)
+                     ? "run it by hand there to see more. Where that status is no failure, say "
+                       "any_status = true"
+                     : "run it by hand there to see more");
   }
   add_detail(r, err);
 }

@@ -206,6 +206,20 @@ static int stray_word(reader *in, const char *word) {
   return usage(in->err, "\"", word, "\" is not a param");
 }
 
+/* A param; of one that is given twice nobody can tell which was meant. */
+static int add_param(reader *in, const char *word) {
+  cli_words *params = &in->args->params;
+  size_t length = strcspn(word, "=");
+  for (size_t i = 0; i < params->count; i++) {
+    char name[128];
+    if (strncmp(params->items[i], word, length + 1) != 0) continue;
+    snprintf(name, sizeof name, "%.*s", (int)least(length, sizeof name), word);
+    snprintf(in->err->hint, sizeof in->err->hint, "give it once; it wins over --set-file");
+    return usage(in->err, "the param ", name, " is given twice");
+  }
+  return add_word(in, params, word);
+}
+
 static int read_word(reader *in, const char *word) {
   cli_args *args = in->args;
   if (!in->command_known) {
@@ -223,7 +237,7 @@ static int read_word(reader *in, const char *word) {
     return add_word(in, &args->recipes, word);
   }
   if (args->command == CLI_RUN) {
-    return is_param(word) ? add_word(in, &args->params, word) : stray_word(in, word);
+    return is_param(word) ? add_param(in, word) : stray_word(in, word);
   }
   if (args->command == CLI_HELP || args->command == CLI_VERSION) return DR_OK;
   bool takes =

@@ -26,7 +26,7 @@ void cli_add_path(ui_buf *out, const char *path) {
 }
 
 int cli_error(const cli_args *args, ui_screen *screen, dr_err *err, int status) {
-  if (args->json) ui_jsonl_error(screen->out, err, status);
+  if (args->json) ui_jsonl_error(screen, err, status);
   ui_report_error(screen, err);
   dr_err_clear(err);
   return status;

@@ -64,9 +64,11 @@ static void print_text(ui_screen *screen, const entry *entries, size_t count, co
     ui_buf_add(&out, "\n");
   }
   if (screen->wrap[UI_OUT]) {
+    block.indent = 2;
     ui_buf_add(&out, "\nFrom ");
     cli_add_path(&out, dir);
-    ui_buf_add(&out, ". `deployrun show NAME` explains one.\n");
+    ui_add_block(&out, ". `deployrun show NAME` explains one.", &block);
+    ui_buf_add(&out, "\n");
   }
   ui_put(screen, UI_OUT, &out);
   ui_buf_free(&out);

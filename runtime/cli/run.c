@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { SENTENCE = 70 }; /* columns that what is said at Ctrl-C takes */
+
 /* One of the three views is told the events. */
 typedef struct runner {
   const cli_args *args;
@@ -34,7 +36,7 @@ static void on_event(const dr_event *event, void *data) {
   if (dr_event_kind(event) == DR_EVENT_RUN_FINISHED) s->finished = true;
   if (s->args->json) {
     int64_t now = s->screen->clock_ms(s->screen->data);
-    if (ui_jsonl_due(&s->pace, event, now)) ui_jsonl_event(event, s->screen->out);
+    if (ui_jsonl_due(&s->pace, event, now)) ui_jsonl_event(event, s->screen);
   } else if (s->plan != NULL) {
     ui_plan_event(event, s->plan);
   } else if (s->view != NULL) {
@@ -147,7 +149,7 @@ static void make_view(runner *s) {
 static void tell_error(runner *s, const dr_err *err, int status) {
   if (s->view != NULL && ui_view_ended(s->view)) return;
   pause_view(s);
-  if (s->args->json && !s->finished) ui_jsonl_error(s->screen->out, err, status);
+  if (s->args->json && !s->finished) ui_jsonl_error(s->screen, err, status);
   ui_report_error(s->screen, err);
   ui_buf line = UI_BUF_INIT;
   if (s->args->dry_run || !s->finished) ui_buf_add(&line, "Nothing was changed.\n");
@@ -163,6 +165,7 @@ static cli_signal_options signal_options(const runner *s) {
       .terminal = live || err_is_terminal,
       .rows = live ? &s->screen->region_rows : NULL,
       .dry_run = s->args->dry_run,
+      .narrow = (live || err_is_terminal) && s->screen->columns(s->screen->data) < SENTENCE,
   };
 }
 

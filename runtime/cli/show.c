@@ -58,6 +58,10 @@ static columns measure(const dr_runtime *rt) {
 }
 
 /* The help and the choices, beside the table or, on a narrow terminal, below it. */
+static void drop_spaces(ui_buf *out) {
+  while (out->length > 0 && out->text[out->length - 1] == ' ') out->text[--out->length] = '\0';
+}
+
 static void add_help(ui_buf *out, const ui_screen *screen, const dr_param *param, size_t column) {
   ui_buf text = UI_BUF_INIT;
   size_t width = ui_wrap_width(screen, UI_OUT);
@@ -68,6 +72,7 @@ static void add_help(ui_buf *out, const ui_screen *screen, const dr_param *param
     ui_buf_printf(&text, "%sone of %s", text.length > 0 ? "; " : "", param->choices);
   }
   if (text.length > 0 && below) {
+    drop_spaces(out);
     ui_buf_add(out, "\n");
     ui_buf_fill(out, ' ', block.indent);
   }
@@ -81,12 +86,11 @@ static void add_param(ui_buf *out, const ui_screen *screen, const dr_param *para
   ui_buf initial = UI_BUF_INIT;
   ui_add_padded(&name, param->name, widths->name + GAP);
   add_initial(&initial, param);
-  if (initial.length < widths->initial)
-    ui_buf_fill(&initial, ' ', widths->initial - initial.length);
   ui_buf_add(out, "  ");
   ui_paint(out, screen, UI_OUT, UI_BOLD, ui_buf_text(&name));
   ui_add_padded(out, param->type, widths->type + GAP);
   ui_paint(out, screen, UI_OUT, param->required ? UI_WARN : UI_PLAIN, ui_buf_text(&initial));
+  if (initial.length < widths->initial) ui_buf_fill(out, ' ', widths->initial - initial.length);
   if (*param->help != '\0' || *param->choices != '\0') {
     size_t column = 2 + widths->name + widths->type + widths->initial + 3 * GAP;
     ui_buf_fill(out, ' ', GAP);
@@ -96,7 +100,7 @@ static void add_param(ui_buf *out, const ui_screen *screen, const dr_param *para
     }
     add_help(out, screen, param, column);
   }
-  while (out->length > 0 && out->text[out->length - 1] == ' ') out->text[--out->length] = '\0';
+  drop_spaces(out);
   ui_buf_add(out, "\n");
   ui_buf_free(&name);
   ui_buf_free(&initial);

@@ -15,15 +15,17 @@ static volatile sig_atomic_t output;
 static volatile sig_atomic_t terminal;
 static const volatile sig_atomic_t *volatile live_rows;
 static volatile sig_atomic_t dry;
+static volatile sig_atomic_t narrow;
 
 enum { SIGNALS = 3 };
 static const int signals[SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
 static struct sigaction before[SIGNALS];
 
-static const char first_run[] =
-    "Interrupted: stopping, undoing … press Ctrl-C again to stop at once\n";
-static const char first_dry[] = "Interrupted: stopping; nothing was changed\n";
-static const char second[] = "Stopping at once; press Ctrl-C once more if this hangs\n";
+/* Each in two pieces, which a narrow terminal shows below each other. */
+static const char *const first_run[] = {"Interrupted: stopping, undoing …",
+                                        "press Ctrl-C again to stop at once\n"};
+static const char *const first_dry[] = {"Interrupted: stopping;", "nothing was changed\n"};
+static const char *const second[] = {"Stopping at once;", "press Ctrl-C once more if this hangs\n"};
 
 static void put(const char *text) {
   ssize_t ignored = write(output, text, strlen(text));
@@ -39,9 +41,11 @@ static void begin_line(void) {
   while (rows-- > 1) put("\033[A\033[2K");
 }
 
-static void say(const char *text) {
+static void say(const char *const pieces[2]) {
   begin_line();
-  put(text);
+  put(pieces[0]);
+  put(narrow ? "\n" : " ");
+  put(pieces[1]);
 }
 
 static void on_signal(int number) {
@@ -68,6 +72,7 @@ void cli_signals_begin(dr_runtime *rt, const cli_signal_options *options) {
   terminal = options->terminal;
   live_rows = options->rows;
   dry = options->dry_run;
+  narrow = options->narrow;
   atomic_store(&running, rt);
   for (size_t i = 0; i < SIGNALS; i++) {
     (void)sigaction(signals[i], NULL, &before[i]);

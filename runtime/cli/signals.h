@@ -15,6 +15,7 @@ typedef struct cli_signal_options {
   bool terminal; /* it is one, and has written "^C" where it stood */
   const volatile sig_atomic_t *rows; /* of live lines that stand there, to be taken off; or NULL */
   bool dry_run;                      /* nothing needs to be undone */
+  bool narrow;                       /* it has no room for a sentence on one line */
 } cli_signal_options;
 
 /* From now on SIGINT, SIGTERM and SIGHUP (unless ignored, as by nohup) cancel what `rt` does: the

@@ -271,6 +271,16 @@ static int l_in_step(lua_State *L) {
   return 2;
 }
 
+/* acted([covered]) -> how many actions the lane and those below have begun, less those covered: an
+ * undo was given for them */
+static int l_acted(lua_State *L) {
+  dr_lane *lane = check_current(L);
+  int64_t covered = luaL_optinteger(L, 1, 0);
+  for (dr_lane *above = lane; above; above = above->parent) above->acted -= covered;
+  lua_pushinteger(L, lane->acted);
+  return 1;
+}
+
 /* unwinding(): steps are being undone from here on */
 static int l_unwinding(lua_State *L) {
   dr_walk *run = dr__lua_run(L);
@@ -306,14 +316,8 @@ static int l_aborted(lua_State *L) {
   return 2;
 }
 
-const luaL_Reg dr__lane_functions[] = {{"spawn", l_spawn},
-                                       {"join", l_join},
-                                       {"cancel", l_cancel},
-                                       {"lane_id", l_lane_id},
-                                       {"in_step", l_in_step},
-                                       {"this_lane", l_this_lane},
-                                       {"aborted", l_aborted},
-                                       {"unwinding", l_unwinding},
-                                       {"block", l_block},
-                                       {"can_wait", l_can_wait},
-                                       {NULL, NULL}};
+const luaL_Reg dr__lane_functions[] = {
+    {"spawn", l_spawn},         {"join", l_join},         {"cancel", l_cancel},
+    {"lane_id", l_lane_id},     {"in_step", l_in_step},   {"acted", l_acted},
+    {"this_lane", l_this_lane}, {"aborted", l_aborted},   {"unwinding", l_unwinding},
+    {"block", l_block},         {"can_wait", l_can_wait}, {NULL, NULL}};

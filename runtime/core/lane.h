@@ -30,6 +30,7 @@ struct dr_lane {
   dr_err reason;   /* why it was cancelled */
   json_t *assumed; /* plan numbers of stubs this lane has read */
   int depth;       /* nesting of steps */
+  int64_t acted;   /* actions begun here and in the lanes below, but in steps that have an undo */
   char step[128];  /* innermost step, for the plan and errors */
   char where[256]; /* recipe file:line that started it; for what it runs that is no recipe's own */
 };

@@ -273,13 +273,15 @@ static const char *status_name(dr_status status) {
   return "failed";
 }
 
+/* A walk, whose journal is never written, names none. */
 static void tell_started(dr_walk *run, const char *mode, int steps) {
   char journal[4096];
   snprintf(journal, sizeof journal, "%s/runs/%s", run->rt->options.state_dir, run->id);
-  json_t *fields = json_pack("{s:s, s:o, s:o, s:s, s:O, s:i, s:o}", "run", run->id, "recipe",
+  json_t *path = run->mode == DR_MODE_RUN ? dr__json_string(journal) : NULL;
+  json_t *fields = json_pack("{s:s, s:o, s:o, s:s, s:O, s:i, s:o*}", "run", run->id, "recipe",
                              dr__json_string(run->rt->recipe_name), "path",
                              dr__json_string(run->rt->recipe_path), "mode", mode, "params",
-                             run->values, "steps", steps, "journal", dr__json_string(journal));
+                             run->values, "steps", steps, "journal", path);
   dr__tell(run->rt, DR_EVENT_RUN_STARTED, fields);
 }
 
@@ -288,13 +290,13 @@ static int tell_finished(dr_walk *run, outcome *out, dr_err *err) {
   dr_status status = dr_err_status(&out->err);
   if (out->undo_failed) status = DR_UNDO_FAILED;
   json_t *error = out->err.code[0] ? dr__err_to_json(&out->err) : json_null();
-  json_t *fields =
-      json_pack("{s:s, s:s, s:i, s:f, s:o, s:o, s:o, s:b, s:o}", "run", run->id, "status",
-                status_name(status), "exit_code", (int)status, "seconds",
-                (double)(uv_hrtime() - run->started_ns) / 1e9, "error", error, "undone",
-                out->undone ? out->undone : json_array(), "not_undone",
-                out->not_undone ? out->not_undone : json_array(), "changed", run->changed,
-                "journal", dr__json_string(run->journal ? dr__journal_path(run->journal) : ""));
+  json_t *journal = run->journal ? dr__json_string(dr__journal_path(run->journal)) : NULL;
+  json_t *fields = json_pack("{s:s, s:s, s:i, s:f, s:o, s:o, s:o, s:b, s:b, s:o*}", "run", run->id,
+                             "status", status_name(status), "exit_code", (int)status, "seconds",
+                             (double)(uv_hrtime() - run->started_ns) / 1e9, "error", error,
+                             "undone", out->undone ? out->undone : json_array(), "not_undone",
+                             out->not_undone ? out->not_undone : json_array(), "begun",
+                             run->mode == DR_MODE_RUN, "changed", run->changed, "journal", journal);
   if (run->journal) {
     dr_err ignored = DR_ERR_INIT;
     dr__journal_write(run->journal, json_pack("{s:s, s:O}", "type", "end", "fields", fields), true,
@@ -329,8 +331,8 @@ int dr__run_plan(dr_runtime *rt, dr_err *err) {
   dr_walk *run = begin(rt, DR_MODE_DRY, err);
   if (!run) return (int)dr_err_status(err);
   outcome out = {.err = DR_ERR_INIT};
-  tell_started(run, "dry-run", 0);
   walk(run, &out);
+  tell_started(run, "dry-run", 0); /* not before all that is secret is known */
   if (!dr__plan_tell(run) && !out.err.code[0]) dr__err_nomem(&out.err);
   int status = tell_finished(run, &out, err);
   dr__run_free(run);

@@ -221,8 +221,9 @@ void dr__sandbox_load(lua_State *L, const char *path) {
   dr_err err = DR_ERR_INIT;
   const json_t *text = dr__source_read(run->rt, path, &err);
   if (!text) dr__error_throw(L, &err);
-  const char *name = lua_pushfstring(L, "@%s", path);
-  if (luaL_loadbufferx(L, json_string_value(text), json_string_length(text), name, "t") != LUA_OK) {
+  const char *name = lua_pushfstring(L, "@%s", path), *code = json_string_value(text);
+  size_t mark = strncmp(code, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0; /* some editors begin with one */
+  if (luaL_loadbufferx(L, code + mark, json_string_length(text) - mark, name, "t") != LUA_OK) {
     dr__error_read(L, -1, &err);
     throw_syntax(L, &err, path);
   }

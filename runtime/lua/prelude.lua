@@ -256,6 +256,8 @@ local step_class = dr.class("step", Step)
 function Step:undo(fn)
   check_function("undo", fn)
   if dr.dry() then core.plan_undo(self.name) end
+  core.acted(self.acted)
+  self.acted = 0
   table.insert(run.undo, { name = self.name, fn = fn })
   return self
 end
@@ -276,20 +278,20 @@ dr.global("step", function(name, fn)
     run.index = run.index + 1
     fields.index = run.index
   end
-  local started = core.clock()
+  local started, acted = core.clock(), core.acted()
   core.in_step(name, depth + 1)
   if dr.dry() then core.plan_step(name, depth) end
   core.tell("step_started", fields)
   local ok, problem = rawpcall(fn)
   core.in_step(outer, depth)
-  fields.seconds = core.clock() - started
+  fields.seconds, acted = core.clock() - started, core.acted() - acted
   if not ok then
-    problem = core.normal_error(problem)
+    problem, fields.changed = core.normal_error(problem), acted > 0
     tell_failed("step_failed", fields, problem)
     rawerror(problem, 0)
   end
   core.tell("step_finished", fields)
-  return setmetatable({ name = name }, step_class)
+  return setmetatable({ name = name, acted = acted }, step_class)
 end)
 
 -- ---------------------------------------------------------------------------------------------- a run
@@ -398,10 +400,19 @@ end)
 
 -- ---------------------------------------------------------------------------------------------- speaking
 
+-- As text for people. A plain table is JSON; one that has no such form is what Lua calls it.
+local function spoken(value)
+  local class = getmetatable(value)
+  if type(value) ~= "table" or (class ~= nil and class ~= array_class) then return tostring(value) end
+  local ok, text = rawpcall(core.json_encode, value)
+  if not ok and core.is_fatal(text) then rawerror(text, 0) end
+  return ok and text or tostring(value)
+end
+
 local function speak(level)
   return function(...)
     local parts = table.pack(...)
-    for i = 1, parts.n do parts[i] = tostring(parts[i]) end
+    for i = 1, parts.n do parts[i] = spoken(parts[i]) end
     core.tell("log", { level = level, message = table.concat(parts, " ") })
   end
 end
@@ -411,7 +422,7 @@ dr.global("warn", speak("warn"))
 
 -- fail(message, hint): ends the run as failed.
 dr.global("fail", function(message, hint)
-  return core.raise { code = "failed", message = tostring(message), hint = hint }
+  return core.raise { code = "failed", message = spoken(message), hint = hint }
 end)
 
 return dr

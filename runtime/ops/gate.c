@@ -271,7 +271,10 @@ bool dr__gate_begin(dr_walk *run) {
   while (op) {
     dr_op *next = op->next;
     dr_lane *lane = op->lane;
-    if (may_begin(op, &lost)) begin(op);
+    if (may_begin(op, &lost)) {
+      for (dr_lane *above = lane; above; above = above->parent) above->acted++;
+      begin(op);
+    }
     if (op->finished) dr__lane_ready(lane);
     op = next;
   }
@@ -436,12 +439,13 @@ static int l_plan_undo(lua_State *L) {
   return 0;
 }
 
-/* json_encode(value, indented) -> text */
+/* json_encode(value, indented) -> text, its keys in order */
 static int l_json_encode(lua_State *L) {
   const char *problem;
   lua_settop(L, 2);
   json_t **value = dr__json_box(L);
-  size_t flags = JSON_ENCODE_ANY | (lua_toboolean(L, 2) ? JSON_INDENT(2) : JSON_COMPACT);
+  size_t flags =
+      JSON_ENCODE_ANY | JSON_SORT_KEYS | (lua_toboolean(L, 2) ? JSON_INDENT(2) : JSON_COMPACT);
   const unsigned long before = dr__json_denied();
   *value = dr__json_read(L, 1, &problem);
   if (!*value && !problem) return dr__error_nomem(L);

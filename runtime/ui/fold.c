@@ -2,6 +2,8 @@
  * lanes once (fold.h). */
 #include "fold.h"
 
+#include "text.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,10 +158,16 @@ static void print_class(ui_fold *fold, const size_t *same, size_t count, ui_buf 
   const kept_lane *lane = &fold->lanes[same[0]];
   for (size_t k = 0; k < lane->count; k++) {
     const kept_op *op = &lane->ops[k];
+    ui_block block = {.indent = op->indent + UI_FOLD_INDENT,
+                      .width = ui_wrap_width(screen, UI_OUT)};
+    ui_buf targets = UI_BUF_INIT;
+    add_targets(&targets, fold, same, count, k, screen);
     ui_buf_fill(out, ' ', op->indent);
     ui_buf_printf(out, "%4.0f  %s", op->number, op->head);
-    add_targets(out, fold, same, count, k, screen);
-    ui_buf_printf(out, "%s\n%s", effects_of(op), op->body);
+    ui_add_block(out, ui_buf_text(&targets), &block);
+    if (*effects_of(op) != '\0') ui_add_behind(out, effects_of(op), &block);
+    ui_buf_printf(out, "\n%s", op->body);
+    ui_buf_free(&targets);
   }
   fold->saved += (count - 1) * lane->count;
 }

@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 
+enum { UI_FOLD_INDENT = 15 }; /* of what stands below an op's first line */
+
 /* An op as it would be printed, but for its number and its target. Copied. */
 typedef struct ui_fold_op {
   double number;
@@ -16,7 +18,7 @@ typedef struct ui_fold_op {
   const char *lane;    /* "main/web1" */
   const char *target;  /* clean */
   const char *what;    /* "action  compose.run" */
-  const char *effects; /* "  [change]" or "" */
+  const char *effects; /* "[change]" or "" */
   const char *body;    /* the lines below it */
 } ui_fold_op;
 

@@ -7,13 +7,12 @@
 
 enum { PACE_MS = 1000 };
 
-void ui_jsonl_event(const dr_event *event, void *stream) {
-  FILE *out = stream;
+void ui_jsonl_event(const dr_event *event, void *data) {
+  ui_screen *screen = data;
   if (dr_event_kind(event) == DR_EVENT_TICK) return;
-  (void)fputs(dr_event_json(event), out);
-  (void)fputc('\n', out);
-  (void)fflush(out);
-  clearerr(out);
+  (void)fputs(dr_event_json(event), screen->out);
+  (void)fputc('\n', screen->out);
+  ui_flush(screen, UI_OUT);
 }
 
 bool ui_jsonl_due(ui_jsonl_pace *pace, const dr_event *event, int64_t now_ms) {
@@ -73,13 +72,11 @@ static void add_error(ui_buf *out, const dr_err *err) {
   ui_buf_add(out, "}");
 }
 
-void ui_jsonl_error(FILE *stream, const dr_err *err, int status) {
+void ui_jsonl_error(ui_screen *screen, const dr_err *err, int status) {
   ui_buf line = UI_BUF_INIT;
   ui_buf_printf(&line, "{\"event\":\"error\",\"exit_code\":%d,\"error\":", status);
   add_error(&line, err);
   ui_buf_add(&line, "}\n");
-  (void)fputs(ui_buf_text(&line), stream);
-  (void)fflush(stream);
-  clearerr(stream);
+  ui_put(screen, UI_OUT, &line);
   ui_buf_free(&line);
 }

@@ -2,15 +2,13 @@
 #ifndef UI_JSONL_H
 #define UI_JSONL_H
 
-#include "buffer.h"
+#include "screen.h"
 
 #include <deployrun.h>
 
-#include <stdio.h>
-
-/* A dr_observer; `stream` is a FILE *. Each event is one line, flushed at once; ticks are left out.
- * A stream that cannot be written to is ignored: the run goes on. */
-void ui_jsonl_event(const dr_event *event, void *stream);
+/* A dr_observer; `data` is the ui_screen. Each event is one line of its `out`, flushed at once;
+ * ticks are left out. A stream that cannot be written to stops nothing (ui_flush()). */
+void ui_jsonl_event(const dr_event *event, void *data);
 
 /* When which op last told how many bytes it has moved. */
 typedef struct ui_jsonl_pace {
@@ -27,6 +25,6 @@ void ui_json_string(ui_buf *out, const char *text);
 
 /* Writes an error that came up outside a run as a line {"event":"error",…}; `status` is the exit
  * code. */
-void ui_jsonl_error(FILE *stream, const dr_err *err, int status);
+void ui_jsonl_error(ui_screen *screen, const dr_err *err, int status);
 
 #endif

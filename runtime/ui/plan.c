@@ -3,12 +3,13 @@
 #include "plan.h"
 
 #include "fold.h"
+#include "terminal.h"
 #include "text.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { KIND_WIDTH = 7, EFFECTS = 4, PREVIEW_INDENT = 15 };
+enum { KIND_WIDTH = 7, EFFECTS = 4, PREVIEW_INDENT = UI_FOLD_INDENT };
 
 static const char *const effect_names[EFFECTS] = {"change", "downtime", "destructive",
                                                   "irreversible"};
@@ -18,6 +19,7 @@ struct ui_plan {
   const ui_plan_options *options;
   ui_screen *screen;
   bool begun;
+  ui_buf params; /* " · dir=/srv/app" */
   size_t steps;
   double ops;
   ui_buf with_effect[EFFECTS]; /* numbers of the ops: "7, 9" */
@@ -43,6 +45,7 @@ ui_plan *ui_plan_new(const ui_plan_options *options) {
 void ui_plan_free(ui_plan *plan) {
   if (plan == NULL) return;
   ui_region_clear(plan->screen);
+  ui_buf_free(&plan->params);
   for (size_t i = 0; i < EFFECTS; i++) ui_buf_free(&plan->with_effect[i]);
   ui_buf_free(&plan->assumed);
   ui_buf_free(&plan->unknown);
@@ -66,6 +69,18 @@ static void add_number(ui_buf *list, double number) {
 
 /* ------------------------------------------------------------ the head and steps */
 
+/* Notes the params that were typed, with the values that the event has. */
+static void on_started(ui_plan *plan, const dr_event *event) {
+  for (size_t i = 0; i < plan->options->param_count; i++) {
+    ui_buf name = UI_BUF_INIT;
+    const char *typed = plan->options->params[i];
+    ui_add_clean_bytes(&name, typed, strcspn(typed, "="));
+    ui_buf_printf(&plan->params, " %s %s=", ui_dot(plan->screen), ui_buf_text(&name));
+    ui_add_param_value(&plan->params, event, ui_buf_text(&name));
+    ui_buf_free(&name);
+  }
+}
+
 /* "Plan of rolling · dir=/srv/app · a dry run: nothing is changed" */
 static void begin(ui_plan *plan) {
   if (plan->begun) return;
@@ -78,10 +93,7 @@ static void begin(ui_plan *plan) {
   ui_buf_add(&title, "Plan of ");
   ui_add_clean(&title, plan->options->recipe);
   ui_paint(&out, plan->screen, UI_OUT, UI_BOLD, ui_buf_text(&title));
-  for (size_t i = 0; i < plan->options->param_count; i++) {
-    ui_buf_printf(&rest, " %s ", dot);
-    ui_add_clean(&rest, plan->options->params[i]);
-  }
+  ui_buf_add(&rest, ui_buf_text(&plan->params));
   ui_buf_printf(&rest, " %s a dry run: nothing is changed", dot);
   ui_block block = {.indent = 2, .width = ui_wrap_width(plan->screen, UI_OUT)};
   ui_add_block(&out, ui_buf_text(&rest), &block);
@@ -91,11 +103,19 @@ static void begin(ui_plan *plan) {
   ui_buf_free(&rest);
 }
 
+static void add_remark(ui_buf *out, const ui_plan *plan, const char *words) {
+  ui_buf remark = UI_BUF_INIT;
+  ui_block block = {.indent = 4, .width = ui_wrap_width(plan->screen, UI_OUT)};
+  ui_paint(&remark, plan->screen, UI_OUT, UI_DIM, words);
+  ui_add_behind(out, ui_buf_text(&remark), &block);
+  ui_buf_free(&remark);
+}
+
 static void on_step(ui_plan *plan, const dr_event *event) {
   plan->steps++;
   if (plan->options->quiet) return;
   ui_buf out = UI_BUF_INIT;
-  ui_buf title = UI_BUF_INIT;
+  ui_buf title = UI_BUF_INIT, wrapped = UI_BUF_INIT;
   int index = (int)dr_event_number(event, "index", 0);
   int depth = (int)dr_event_number(event, "depth", 0);
   ui_buf_add(&out, depth > 0 ? "" : "\n");
@@ -103,13 +123,13 @@ static void on_step(ui_plan *plan, const dr_event *event) {
   if (index > 0) ui_buf_printf(&title, "[%d] ", index);
   if (index <= 0) ui_buf_add(&title, "- ");
   ui_add_clean(&title, dr_event_text(event, "step"));
-  ui_paint(&out, plan->screen, UI_OUT, UI_BOLD, ui_buf_text(&title));
-  if (dr_event_number(event, "undo", 0) > 0) {
-    ui_paint(&out, plan->screen, UI_OUT, UI_DIM, "  (has an undo)");
-  }
-  if (strchr(dr_event_text(event, "lane"), '/') != NULL) {
-    ui_paint(&out, plan->screen, UI_OUT, UI_DIM, "  (in parallel)");
-  }
+  size_t indent = depth > 0 ? (size_t)depth * 2 : 0, width = ui_wrap_width(plan->screen, UI_OUT);
+  ui_block block = {.indent = indent + 4, .width = width > indent ? width - indent : width};
+  ui_add_block(&wrapped, ui_buf_text(&title), &block);
+  ui_paint(&out, plan->screen, UI_OUT, UI_BOLD, ui_buf_text(&wrapped));
+  ui_buf_free(&wrapped);
+  if (dr_event_number(event, "undo", 0) > 0) add_remark(&out, plan, "(has an undo)");
+  if (strchr(dr_event_text(event, "lane"), '/') != NULL) add_remark(&out, plan, "(in parallel)");
   ui_buf_add(&out, "\n");
   put(plan, &out);
   ui_buf_free(&title);
@@ -117,7 +137,7 @@ static void on_step(ui_plan *plan, const dr_event *event) {
 
 /* ------------------------------------------------------------ ops */
 
-/* Counts an op's effects and adds them: "  [change, downtime]". */
+/* Counts an op's effects and adds them: "[change, downtime]". */
 static void add_effects(ui_buf *out, ui_plan *plan, const dr_event *event) {
   double n = dr_event_number(event, "n", 0);
   size_t count = dr_event_count(event, "effects");
@@ -132,7 +152,7 @@ static void add_effects(ui_buf *out, ui_plan *plan, const dr_event *event) {
       plan->effect_count[known]++;
       add_number(&plan->with_effect[known], n);
     }
-    ui_buf_add(out, i == 0 ? "  [" : ", ");
+    ui_buf_add(out, i == 0 ? "[" : ", ");
     ui_paint(out, plan->screen, UI_OUT, style, effect);
   }
   if (count > 0) ui_buf_add(out, "]");
@@ -258,12 +278,24 @@ static void add_totals(ui_buf *out, const ui_plan *plan, const dr_event *event) 
   ui_add_counted(&text, dr_event_number(event, "checks", 0), "check", "checks");
   ui_buf_add(&text, ", ");
   ui_add_counted(&text, dr_event_number(event, "queries", 0), "query", "queries");
-  ui_paint(out, plan->screen, UI_OUT, UI_BOLD, ui_buf_text(&text));
-  if (plan->hidden > 0) ui_buf_printf(out, "  (%zu answered already, shown with -v)", plan->hidden);
+  ui_buf wrapped = UI_BUF_INIT, hidden = UI_BUF_INIT;
+  ui_block block = {.indent = 2, .width = ui_wrap_width(plan->screen, UI_OUT)};
+  ui_add_block(&wrapped, ui_buf_text(&text), &block);
+  ui_paint(out, plan->screen, UI_OUT, UI_BOLD, ui_buf_text(&wrapped));
+  ui_buf_printf(&hidden, "(%zu answered already, shown with -v)", plan->hidden);
+  if (plan->hidden > 0) ui_add_behind(out, ui_buf_text(&hidden), &block);
   if (ui_fold_saved(plan->fold) > 0)
-    ui_buf_printf(out, "  (equal ones are one line, each shown with -v)");
+    ui_add_behind(out, "(equal ones are one line, each shown with -v)", &block);
   ui_buf_add(out, "\n");
   ui_buf_free(&text);
+  ui_buf_free(&wrapped);
+  ui_buf_free(&hidden);
+}
+
+static void add_numbers(ui_buf *out, const ui_plan *plan, const char *before, const ui_buf *list) {
+  ui_block block = {.indent = 16, .width = ui_wrap_width(plan->screen, UI_OUT)};
+  ui_buf_add(out, before);
+  ui_add_block(out, ui_buf_text(list), &block);
 }
 
 /* "  downtime      2: 7, 9"; of plain changes only how many. */
@@ -275,15 +307,17 @@ static void add_effect_totals(ui_buf *out, const ui_plan *plan) {
     ui_buf_add(out, "  ");
     ui_paint(out, plan->screen, UI_OUT, effect_styles[i], ui_buf_text(&name));
     ui_add_count(out, plan->effect_count[i]);
-    if (i > 0) ui_buf_printf(out, ": %s", ui_buf_text(&plan->with_effect[i]));
+    if (i > 0) add_numbers(out, plan, ": ", &plan->with_effect[i]);
     ui_buf_add(out, "\n");
     ui_buf_free(&name);
   }
   if (plan->assumed.length > 0) {
-    ui_buf_printf(out, "  assumed       the result of %s\n", ui_buf_text(&plan->assumed));
+    add_numbers(out, plan, "  assumed       the result of ", &plan->assumed);
+    ui_buf_add(out, "\n");
   }
   if (plan->unknown.length > 0) {
-    ui_buf_printf(out, "  unknown       the answer to %s\n", ui_buf_text(&plan->unknown));
+    add_numbers(out, plan, "  unknown       the answer to ", &plan->unknown);
+    ui_buf_add(out, "\n");
   }
 }
 
@@ -306,7 +340,9 @@ static void on_walked(ui_plan *plan, const dr_event *event) {
     return;
   }
   ui_paint(&out, plan->screen, UI_OUT, UI_GOOD, "Nothing was changed.");
-  ui_buf_add(&out, " To do it, give the same command without --dry-run.\n");
+  ui_block block = {.indent = 2, .width = ui_wrap_width(plan->screen, UI_OUT)};
+  ui_add_block(&out, " To do it, give the same command without --dry-run.", &block);
+  ui_buf_add(&out, "\n");
   put(plan, &out);
 }
 
@@ -339,6 +375,7 @@ void ui_plan_event(const dr_event *event, void *data) {
   if (type == DR_EVENT_PLAN_STEP || type == DR_EVENT_PLAN_OP || type == DR_EVENT_LOG) begin(plan);
   if (type != DR_EVENT_PLAN_OP && type != DR_EVENT_TICK) flush(plan);
   switch (type) {
+  case DR_EVENT_RUN_STARTED: on_started(plan, event); break;
   case DR_EVENT_PLAN_STEP: on_step(plan, event); break;
   case DR_EVENT_PLAN_OP: on_op(plan, event); break;
   case DR_EVENT_PLAN_FINISHED: on_finished(plan, event); break;

@@ -36,6 +36,16 @@ void ui_error_from_event(dr_err *err, const dr_event *event, const char *path) {
 
 /* ------------------------------------------------------------ rows */
 
+/* A line of one style. */
+static void add_line(ui_buf *out, const ui_screen *screen, ui_stream to, ui_style style,
+                     const ui_buf *line) {
+  ui_block block = {.indent = 2, .width = ui_wrap_width(screen, to)};
+  ui_buf wrapped = UI_BUF_INIT;
+  ui_add_block(&wrapped, ui_buf_text(line), &block);
+  ui_paint(out, screen, to, style, ui_buf_text(&wrapped));
+  ui_buf_free(&wrapped);
+}
+
 static void end_line(ui_buf *out) {
   ui_buf_add(out, "\n");
 }
@@ -142,9 +152,13 @@ void ui_report_done(ui_screen *screen, const ui_tally *tally, const dr_event *ev
     end_line(&out);
   } else {
     end_line(&out);
+    ui_block block = {.indent = 2, .width = ui_wrap_width(screen, UI_OUT)};
+    ui_buf counts = UI_BUF_INIT;
+    add_counts(&counts, screen, tally, event);
     ui_paint(&out, screen, UI_OUT, UI_GOOD, "Done");
-    add_counts(&out, screen, tally, event);
+    ui_add_block(&out, ui_buf_text(&counts), &block);
     end_line(&out);
+    ui_buf_free(&counts);
     add_availability(&out, screen, UI_OUT, tally);
   }
   ui_put(screen, UI_OUT, &out);
@@ -254,16 +268,20 @@ static void add_undo_rows(ui_buf *out, const ui_screen *screen, const ui_tally *
 static void add_skipped_row(ui_buf *out, const ui_screen *screen, const ui_tally *tally,
                             const dr_event *event) {
   ui_buf skipped = UI_BUF_INIT;
-  size_t count = dr_event_count(event, "not_undone");
+  size_t count = dr_event_count(event, "not_undone"), named = 0;
   for (size_t i = 0; i < count; i++) {
     char path[32];
     ui_buf name = UI_BUF_INIT;
     (void)snprintf(path, sizeof path, "not_undone.%zu", i);
     ui_add_clean(&name, dr_event_text(event, path));
-    if (!was_undone(tally, ui_buf_text(&name))) add_name(&skipped, ui_buf_text(&name));
+    if (!was_undone(tally, ui_buf_text(&name))) {
+      add_name(&skipped, ui_buf_text(&name));
+      named++;
+    }
     ui_buf_free(&name);
   }
-  if (skipped.length > 0) ui_buf_add(&skipped, ": stopped before their undo began");
+  if (named > 0)
+    ui_buf_printf(&skipped, ": stopped before %s undo began", named == 1 ? "its" : "their");
   add_row(out, screen, UI_ERR, "NOT undone", UI_BAD, ui_buf_text(&skipped));
   ui_buf_free(&skipped);
 }
@@ -284,7 +302,7 @@ static bool is_skipped(const dr_event *event, const char *step) {
   return false;
 }
 
-/* The steps whose work is still there: they have no undo. */
+/* The steps whose work is still there: they have no undo, or did not come to their end. */
 static void add_kept_row(ui_buf *out, const ui_screen *screen, const ui_tally *tally,
                          const dr_event *event) {
   ui_buf kept = UI_BUF_INIT;
@@ -292,6 +310,7 @@ static void add_kept_row(ui_buf *out, const ui_screen *screen, const ui_tally *t
     const char *name = tally->finished[i];
     if (name != NULL && !was_undone(tally, name) && !is_skipped(event, name)) add_name(&kept, name);
   }
+  if (tally->halved.length > 0) add_name(&kept, ui_buf_text(&tally->halved));
   add_row(out, screen, UI_ERR, "Left in place", UI_DIM, ui_buf_text(&kept));
   ui_buf_free(&kept);
 }
@@ -311,7 +330,7 @@ static void add_headline(ui_buf *out, const ui_screen *screen, const ui_tally *t
     ui_add_seconds(&line, tally->failed_after_s);
   }
   end_line(out);
-  ui_paint(out, screen, UI_ERR, UI_BAD, ui_buf_text(&line));
+  add_line(out, screen, UI_ERR, UI_BAD, &line);
   ui_buf_add(out, "\n\n");
   ui_buf_free(&line);
 }
@@ -319,6 +338,8 @@ static void add_headline(ui_buf *out, const ui_screen *screen, const ui_tally *t
 /* How things stand now, in words. */
 static const char *verdict(const ui_tally *tally, const dr_event *event, int code) {
   if (code == DR_UNDO_FAILED) return "An undo failed too: look at it by hand before the next run";
+  if (dr_event_number(event, "begun", 1) <= 0)
+    return "Nothing was changed: the run had not begun, this was the look at the world before it";
   if (!was_changed(tally, event)) return "Nothing was changed";
   if (dr_event_count(event, "not_undone") > 0) return "Not everything was undone";
   return tally->undo_count > 0 ? "Everything that has an undo was undone" : "Nothing was undone";
@@ -331,7 +352,7 @@ static void add_verdict(ui_buf *out, const ui_screen *screen, const ui_tally *ta
   ui_add_seconds(&line, dr_event_number(event, "seconds", 0));
   ui_buf_printf(&line, " %s exit status %d", ui_dot(screen), code);
   end_line(out);
-  ui_paint(out, screen, UI_ERR, code == DR_UNDO_FAILED ? UI_BAD : UI_BOLD, ui_buf_text(&line));
+  add_line(out, screen, UI_ERR, code == DR_UNDO_FAILED ? UI_BAD : UI_BOLD, &line);
   end_line(out);
   ui_buf_free(&line);
 }

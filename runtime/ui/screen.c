@@ -4,6 +4,7 @@
 
 #include "text.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -83,11 +84,18 @@ static void erase(ui_screen *screen, ui_buf *frame) {
   screen->region_lines = 0;
 }
 
-/* One fwrite and one flush, so that a frame reaches the terminal whole. */
-static void write_all(FILE *stream, const ui_buf *text) {
-  if (text->length > 0) (void)fwrite(text->text, 1, text->length, stream);
-  (void)fflush(stream);
+void ui_flush(ui_screen *screen, ui_stream to) {
+  FILE *stream = to == UI_OUT ? screen->out : screen->err;
+  bool failed = fflush(stream) != 0 || ferror(stream) != 0;
+  if (failed && to == UI_OUT && errno != EPIPE && screen->lost == 0) screen->lost = errno;
   clearerr(stream);
+}
+
+/* One fwrite and one flush, so that a frame reaches the terminal whole. */
+static void write_all(ui_screen *screen, ui_stream to, const ui_buf *text) {
+  FILE *stream = to == UI_OUT ? screen->out : screen->err;
+  if (text->length > 0) (void)fwrite(text->text, 1, text->length, stream);
+  ui_flush(screen, to);
 }
 
 /* A signal handler that writes its own lines waits while the terminal and region_rows differ. */
@@ -119,7 +127,7 @@ void ui_region_draw(ui_screen *screen, const ui_region_line *lines, size_t count
     screen->region_lines = i + 1;
   }
   ui_buf_free(&cut);
-  write_all(screen->out, frame);
+  write_all(screen, UI_OUT, frame);
   screen->region_rows = (sig_atomic_t)region_rows(screen);
   release_signals(before);
 }
@@ -129,7 +137,7 @@ void ui_region_clear(ui_screen *screen) {
   ui_buf_reset(&screen->frame);
   sigset_t before = hold_signals();
   erase(screen, &screen->frame);
-  write_all(screen->out, &screen->frame);
+  write_all(screen, UI_OUT, &screen->frame);
   release_signals(before);
 }
 
@@ -139,12 +147,12 @@ void ui_put(ui_screen *screen, ui_stream to, const ui_buf *text) {
     sigset_t before = hold_signals();
     erase(screen, &screen->frame);
     ui_buf_add_bytes(&screen->frame, ui_buf_text(text), text->length);
-    write_all(screen->out, &screen->frame);
+    write_all(screen, UI_OUT, &screen->frame);
     release_signals(before);
     return;
   }
   ui_region_clear(screen);
-  write_all(to == UI_OUT ? screen->out : screen->err, text);
+  write_all(screen, to, text);
 }
 
 void ui_screen_free(ui_screen *screen) {

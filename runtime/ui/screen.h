@@ -44,6 +44,7 @@ typedef struct ui_screen {
       void *data); /* width now, at least 20; also called while drawing, to notice a resize */
   int64_t (*clock_ms)(void *data);
   void *data;
+  int lost; /* errno of the first write to out that failed, but for a reader that went away; or 0 */
   /* Counts what a signal handler wrote itself, over the region's rows: after it nothing of the
    * region is on the terminal. NULL: none. */
   const volatile sig_atomic_t *intrusions;
@@ -70,9 +71,12 @@ void ui_screen_detect(ui_screen *screen, const ui_wishes *wishes);
 void ui_screen_free(ui_screen *screen);
 
 /* Writes text (whole lines) to a stream and flushes it. The region is taken off before; the next
- * ui_region_draw() puts it back. A stream that cannot be written to (closed pipe, full disk) is
- * ignored: a deploy under way does not stop because nobody reads about it. */
+ * ui_region_draw() puts it back. A stream that cannot be written to (closed pipe, full disk)
+ * stops nothing, no deploy ends because nobody reads about it: `lost` says so at the end. */
 void ui_put(ui_screen *screen, ui_stream to, const ui_buf *text);
+
+/* Flushes a stream that somebody else wrote to, and notes in `lost` what could not be written. */
+void ui_flush(ui_screen *screen, ui_stream to);
 
 /* Draws the region: `count` lines of clean text (at most UI_REGION_LINES), styled after cutting to
  * the width. A screen that is not live ignores it. */

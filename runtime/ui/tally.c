@@ -76,6 +76,15 @@ static void add_undo(ui_tally *tally, const dr_event *event, bool failed) {
   };
 }
 
+/* "Restart (failed in its middle)": what it did is there, and no undo was given for it. */
+static void add_halved(ui_tally *tally, const dr_event *event) {
+  bool cancelled = strcmp(dr_event_text(event, "code"), "cancelled") == 0;
+  if (dr_event_number(event, "depth", 0) > 0 || dr_event_number(event, "changed", 0) <= 0) return;
+  if (tally->halved.length > 0) ui_buf_add(&tally->halved, ", ");
+  ui_add_clean(&tally->halved, dr_event_text(event, "step"));
+  ui_buf_printf(&tally->halved, " (%s in its middle)", cancelled ? "stopped" : "failed");
+}
+
 /* Begins a new story of failure with its innermost step. */
 static void begin_failure(ui_tally *tally, const dr_event *event, const char *message) {
   ui_buf_reset(&tally->failed_step);
@@ -128,7 +137,10 @@ void ui_tally_event(ui_tally *tally, const dr_event *event, const char *arrow) {
   switch ((int)dr_event_kind(event)) {
   case DR_EVENT_RUN_STARTED: begin_run(tally, event); break;
   case DR_EVENT_STEP_FINISHED: add_finished(tally, event); break;
-  case DR_EVENT_STEP_FAILED: add_failure(tally, event); break;
+  case DR_EVENT_STEP_FAILED:
+    add_halved(tally, event);
+    add_failure(tally, event);
+    break;
   case DR_EVENT_OP_STARTED: count_op_begun(tally, event); break;
   case DR_EVENT_OP_FINISHED:
   case DR_EVENT_OP_FAILED: tally->ops += tally->run != NULL ? 1 : 0; break;
@@ -158,6 +170,7 @@ void ui_tally_free(ui_tally *tally) {
   free(tally->recipe);
   free(tally->run);
   free(tally->journal);
+  ui_buf_free(&tally->halved);
   ui_buf_free(&tally->failed_step);
   ui_buf_free(&tally->failed_message);
   *tally = (ui_tally){.recipe = NULL};

@@ -39,6 +39,7 @@ typedef struct ui_tally {
   size_t undo_count;
   char **finished; /* names of the outermost steps that were done */
   size_t finished_count;
+  ui_buf halved;      /* outermost steps that failed when they had changed something */
   ui_buf failed_step; /* "[3/8] Replace services: Replace api" */
   double failed_after_s;
   ui_buf failed_message; /* of the step that failed */

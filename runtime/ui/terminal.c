@@ -68,8 +68,7 @@ static void put(ui_view *view, ui_buf *line) {
 
 /* ------------------------------------------------------------ the run */
 
-/* A param's value as it would be typed: a list is "a,b". */
-static void add_value(ui_buf *out, const dr_event *event, const char *name) {
+void ui_add_param_value(ui_buf *out, const dr_event *event, const char *name) {
   ui_buf path = UI_BUF_INIT;
   ui_buf_printf(&path, "params.%s", name);
   size_t count = dr_event_count(event, ui_buf_text(&path));
@@ -105,7 +104,7 @@ static void add_params(ui_buf *line, const ui_view *view, const dr_event *event)
   for (size_t i = 0; i < view->options.param_count; i++) {
     const ui_shown_param *param = &view->options.params[i];
     ui_buf value = UI_BUF_INIT;
-    add_value(&value, event, param->name);
+    ui_add_param_value(&value, event, param->name);
     if (!same_value(ui_buf_text(&value), param->initial != NULL ? param->initial : "")) {
       ui_buf_printf(line, " %s %s=", ui_dot(view->screen), param->name);
       ui_add_cut(line, ui_buf_text(&value), PARAM_WIDTH, ui_dots(view->screen));
@@ -125,7 +124,8 @@ static void on_run_started(ui_view *view, const dr_event *event) {
   add_params(&text, view, event);
   ui_buf_printf(&text, " %s run ", ui_dot(view->screen));
   ui_add_clean(&text, dr_event_text(event, "run"));
-  if (verbose(view)) ui_buf_printf(&text, "\njournal %s", dr_event_text(event, "journal"));
+  const char *journal = dr_event_text(event, "journal");
+  if (verbose(view) && *journal != '\0') ui_buf_printf(&text, "\njournal %s", journal);
   ui_block block = {.indent = 2, .width = ui_wrap_width(view->screen, UI_OUT)};
   ui_add_block(&line, ui_buf_text(&text), &block);
   put(view, &line);

@@ -46,6 +46,10 @@ void ui_view_event(const dr_event *event, void *data);
  * behind what the steps under way are. The next event brings the live lines back. */
 void ui_view_pause(ui_view *view);
 
+/* Adds a param's value from a RUN_STARTED, where secrets are masked, as it would be typed: a list
+ * is "a,b". */
+void ui_add_param_value(ui_buf *out, const dr_event *event, const char *name);
+
 /* True when the view has told the end of a run: the error of dr_run() need not be told again. */
 bool ui_view_ended(const ui_view *view);
 

@@ -241,11 +241,24 @@ static size_t room_after(const ui_block *block, size_t used) {
   return block->width > used + LEAST_ROOM ? block->width - used : LEAST_ROOM;
 }
 
+static void drop_spaces(ui_buf *out) {
+  while (out->length > 0 && out->text[out->length - 1] == ' ') out->text[--out->length] = '\0';
+}
+
 static void wrap_line(ui_buf *out, const char *line, const ui_block *block) {
   size_t bar = block->bar != NULL ? ui_text_width(block->bar) : 0;
   size_t hang = block->spelled ? 2 : 0;
   size_t length = strlen(line);
-  size_t room = block->width > 0 ? room_after(block, column_of(out)) : 0;
+  size_t column = block->width > 0 ? column_of(out) : 0;
+  size_t most = block->width > LEAST_ROOM ? block->width - LEAST_ROOM : 0;
+  if (column > most && column > block->indent + bar &&
+      column + ui_text_width(line) > block->width) {
+    drop_spaces(out); /* hardly a word would stand behind what is there */
+    new_line(out, block, 0, false);
+    while (*line == ' ') line++, length--;
+    column = block->indent + bar;
+  }
+  size_t room = block->width > 0 ? room_after(block, column) : 0;
   while (block->width != 0) {
     size_t fit = fitting(line, length, room);
     if (fit == length || fit == 0) break;
@@ -276,6 +289,20 @@ void ui_add_block(ui_buf *out, const char *text, const ui_block *block) {
     if (*text == '\n') text++;
   }
   ui_buf_free(&line);
+}
+
+void ui_add_behind(ui_buf *out, const char *text, const ui_block *block) {
+  ui_buf plain = UI_BUF_INIT;
+  ui_add_clean(&plain, text);
+  size_t end = block->width > 0 ? column_of(out) + 2 + ui_text_width(ui_buf_text(&plain)) : 0;
+  ui_buf_free(&plain);
+  if (end > block->width) {
+    ui_buf_add(out, "\n");
+    ui_buf_fill(out, ' ', block->indent);
+  } else {
+    ui_buf_add(out, "  ");
+  }
+  ui_buf_add(out, text);
 }
 
 /* ------------------------------------------------------------ numbers */

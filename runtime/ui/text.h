@@ -52,6 +52,10 @@ typedef struct ui_block {
  */
 void ui_add_block(ui_buf *out, const char *text, const ui_block *block);
 
+/* Adds a few clean words, styles allowed, that belong behind a line: after two spaces, or below it
+ * where they would not fit. */
+void ui_add_behind(ui_buf *out, const char *text, const ui_block *block);
+
 /* Adds a time: "0.3 s", "12.4 s", "2 min 05 s", "1 h 02 min". Negative is 0. */
 void ui_add_seconds(ui_buf *out, double seconds);
 

@@ -102,7 +102,12 @@ return spec.recipe("helpers", {
     t.fails("secret.missing", secret.file, pwd .. "/none.txt")
     t.fails("secret.missing", secret.file, "/dev/zero")
     local problem = t.fails("command.failed", secret.command, "echo half-a-secret; exit 3")
-    if problem then t.equal(problem.detail, nil) end
+    if problem then
+      t.equal(problem.detail, nil)
+      t.equal(problem.hint, "run it by hand there to see more")
+    end
+    problem = t.fails("command.failed", here.run, here, "exit 3")
+    if problem then t.matches(problem.hint, "say any_status = true$") end
     host("local"):run("rm secret.txt short.txt")
   end },
   { "notifications need an address and a text", function(t)

@@ -40,7 +40,11 @@ return spec.recipe("http_watch", {
   end },
   { "a service that is slow fails by the 95th percentile", function(t, here)
     local problem = t.fails("http.watch_failed", here:http().watch, quick("/slow", { max_p95 = 0.1, during = "10m" }))
-    if problem then t.matches(problem.message, "95 %% of the last %d+ answers took up to") end
+    if problem then
+      t.matches(problem.message, "95 %% of the last %d+ answers took up to")
+      t.equal(problem.detail, nil)
+      t.equal(problem.hint, "the service's log says more")
+    end
     t.equal(here:http():watch(quick("/slow", { max_p95 = 30 })).failures, 0)
   end },
   { "too few answers for the rule, but none of them good: it fails at the end", function(t, here)

@@ -4,7 +4,7 @@
     screen.py SHOWN -- COMMAND [WORD…]
 
 Ctrl-C is pressed when words that fit SHOWN (a regular expression) have appeared. The exit status is the command's. The
-terminal is wide and never scrolls. Used by the system tests."""
+terminal has SCREEN_COLUMNS columns (100), wraps nothing itself and never scrolls. Used by the system tests."""
 import fcntl
 import os
 import pty
@@ -18,9 +18,10 @@ shown, command = sys.argv[1], sys.argv[sys.argv.index("--") + 1:]
 signal.alarm(120)  # the bound of it all
 child, terminal = pty.fork()
 if child == 0:
+    columns = int(os.environ.get("SCREEN_COLUMNS", "100"))
+    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 200, columns, 0, 0))
     os.environ["TERM"] = os.environ.get("SCREEN_TERM", "xterm")
     os.execvp(command[0], command)
-fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 200, 100, 0, 0))
 
 seen, pressed = "", False
 while True:

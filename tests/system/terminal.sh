@@ -40,3 +40,26 @@ LUA
 pressed 'y/N'
 grep -q 'Delete the old volume? .*\^C$' screen || fail "the question is gone"
 grep -q '^Interrupted: stopping' screen || fail "it stands behind the question"
+
+# On a narrow terminal words are not broken: every line is wrapped before the terminal does it.
+cat >narrow.lua <<'LUA'
+return recipe { name = "narrow", summary = "Replaces the services of a stack while the others keep serving",
+  params = { directory = param.path { default = "/srv/app", help = "the checkout that holds the compose file" } },
+  run = function()
+    local here = host("local")
+    here:read("true")
+    step("Prepare", function() here:run("true") end):undo(function() here:run("true") end)
+    step("Update the code of all the services there are", function() return here:run("true").status end)
+    step("Wait", function() here:run("echo waiting for it; exec sleep 60") end)
+  end }
+LUA
+for what in '--help' 'show narrow.lua' 'list' 'narrow.lua --dry-run' 'narrow.lua'; do
+  status=0
+  # shellcheck disable=SC2086 # words
+  SCREEN_COLUMNS=40 python3 "$DEPLOYRUN_SOURCE_DIR/tests/system/screen.py" 'local · wait' -- "$DEPLOYRUN" $what >screen ||
+    status=$?
+  [ "$status" -eq 0 ] || [ "$status:$what" = 130:narrow.lua ] || fail "$what: exit status $status"
+  # What is there to be copied (a path, a command) is never broken; a step's line is left to the terminal.
+  ! grep -vE '^ *(From )?(Journal +)?/|^  deployrun |^\[' screen | LC_ALL=C.UTF-8 grep -E '^.{41}' || fail "$what: too wide"
+done
+grep -q '^press Ctrl-C again' screen || fail "what Ctrl-C says is not broken at a word"

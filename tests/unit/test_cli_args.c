@@ -56,6 +56,15 @@ static void options_may_stand_anywhere(void **state) {
   cli_args_free(&in.args);
 }
 
+static void a_param_is_given_once(void **state) {
+  (void)state;
+  assert_wrong(READ("rolling", "dir=/tmp", "web=a", "--", "dir=/var"),
+               "the param dir is given twice", "give it once; it wins over --set-file");
+  line in = READ("rolling", "dir=/tmp", "dirs=/var", "di=/x");
+  assert_int_equal(in.status, DR_OK);
+  cli_args_free(&in.args);
+}
+
 static void two_dashes_end_the_options(void **state) {
   (void)state;
   line in = READ("-q", "--json", "--", "-odd.lua", "a=--dry-run");
@@ -135,6 +144,7 @@ static void distance_counts_edits(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(options_may_stand_anywhere),
+      cmocka_unit_test(a_param_is_given_once),
       cmocka_unit_test(two_dashes_end_the_options),
       cmocka_unit_test(commands_are_known),
       cmocka_unit_test(a_mistyped_option_is_guessed),

@@ -10,7 +10,8 @@ static void see(ui_plan *plan, dr_event_type type, const char *json) {
 }
 
 static void tell_plan(ui_plan *plan) {
-  see(plan, DR_EVENT_RUN_STARTED, "{\"mode\":\"dry-run\",\"recipe\":\"rolling\"}");
+  see(plan, DR_EVENT_RUN_STARTED,
+      "{\"mode\":\"dry-run\",\"recipe\":\"rolling\",\"params\":{\"dir\":\"/srv/app\"}}");
   see(plan, DR_EVENT_PLAN_STEP,
       "{\"step\":\"Update code\",\"index\":1,\"depth\":0,\"lane\":\"main\",\"undo\":true}");
   see(plan, DR_EVENT_PLAN_OP,
@@ -118,8 +119,8 @@ static void quiet_shows_the_totals_only(void **state) {
 static void json_is_one_event_a_line_without_ticks(void **state) {
   (void)state;
   stage *s = stage_new();
-  tell(ui_jsonl_event, s->screen.out, DR_EVENT_TICK, "{\"seconds\":1}");
-  tell(ui_jsonl_event, s->screen.out, DR_EVENT_LOG, "{\"level\":\"info\",\"message\":\"a\\nb\"}");
+  tell(ui_jsonl_event, &s->screen, DR_EVENT_TICK, "{\"seconds\":1}");
+  tell(ui_jsonl_event, &s->screen, DR_EVENT_LOG, "{\"level\":\"info\",\"message\":\"a\\nb\"}");
   assert_string_equal(stage_out(s),
                       "{\"event\":\"log\",\"level\":\"info\",\"message\":\"a\\nb\"}\n");
   stage_free(s);
@@ -129,7 +130,7 @@ static void an_error_outside_a_run_is_json_too(void **state) {
   (void)state;
   stage *s = stage_new();
   dr_err err = {.code = "usage.file", .message = "no \"x\"\n\xFF"};
-  ui_jsonl_error(s->screen.out, &err, 2);
+  ui_jsonl_error(&s->screen, &err, 2);
   assert_string_equal(stage_out(s),
                       "{\"event\":\"error\",\"exit_code\":2,\"error\":{\"code\":\"usage.file\","
                       "\"message\":\"no \\\"x\\\"\\n\xEF\xBF\xBD\"}}\n");

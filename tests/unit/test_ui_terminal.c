@@ -297,7 +297,7 @@ static void a_failure_fits_one_screen_and_says_what_to_do(void **state) {
   see(view, DR_EVENT_OP_FAILED, "{" OP ",\"seconds\":4.0," FAILED "}");
   see(view, DR_EVENT_STEP_FAILED,
       "{\"step\":\"Migrate\",\"index\":2,\"total\":2,\"depth\":0,\"lane\":\"main\","
-      "\"seconds\":4.1," FAILED "}");
+      "\"seconds\":4.1,\"changed\":true," FAILED "}");
   see(view, DR_EVENT_UNDO_STARTED, "{\"step\":\"Stop api\"}");
   see(view, DR_EVENT_UNDO_FINISHED, "{\"step\":\"Stop api\",\"seconds\":1.2}");
   see(view, DR_EVENT_UNDO_STARTED, "{\"step\":\"Lock\"}");
@@ -325,8 +325,8 @@ static void a_failure_fits_one_screen_and_says_what_to_do(void **state) {
                          "  Because        no such column\n"
                          "  Undone         Stop api (1.2 s)\n"
                          "  NOT undone     Lock: gone\n"
-                         "  NOT undone     First: stopped before their undo began\n"
-                         "  Left in place  Update code\n"
+                         "  NOT undone     First: stopped before its undo began\n"
+                         "  Left in place  Update code, Migrate (failed in its middle)\n"
                          "  Downtime       not measured (the recipe has no http.probe)\n"
                          "  Journal        /j/r1.jsonl\n"
                          "\n"
@@ -361,10 +361,11 @@ static void a_failed_walk_changed_nothing(void **state) {
   ui_view *view = view_of(s, UI_QUIET);
   begin(view);
   see(view, DR_EVENT_RUN_FINISHED,
-      "{\"status\":\"failed\",\"exit_code\":1,\"seconds\":0.2,\"changed\":false,"
-      "\"error\":{\"code\":\"ssh.auth\",\"message\":\"no key fits\"}}");
+      "{\"status\":\"failed\",\"exit_code\":1,\"seconds\":0.2,\"begun\":false,"
+      "\"changed\":false,\"error\":{\"code\":\"ssh.auth\",\"message\":\"no key fits\"}}");
   assert_has(stage_err(s), "\nFailed\n\n  no key fits\n");
-  assert_has(stage_err(s), "\nNothing was changed · 0.2 s · exit status 1\n");
+  assert_has(stage_err(s), "\nNothing was changed: the run had not begun, this was the look at the "
+                           "world before it · 0.2 s · exit status 1\n");
   assert_has_not(stage_err(s), "Downtime");
   ui_view_free(view);
   stage_free(s);
