@@ -67,6 +67,29 @@ return spec.recipe("http", {
     t.equal(headers["X-One"], "1")
     t.equal(headers["Content-Type"], "application/json")
   end },
+  { "another status than the one that must come is a failure", function(t)
+    t.equal(http.request { method = "POST", url = url .. "/bad" }.status, 502)
+    t.equal(http.request { method = "POST", url = url .. "/echo", status = { 200, 201 } }.status, 200)
+    t.equal(http.session { base = url }:put("/echo", { status = "2xx" }).status, 200)
+    local problem = t.fails("http.status", http.request, { method = "PUT", url = url .. "/bad", status = { 200, 204 } })
+    if problem then
+      t.matches(problem.message, "PUT http://.*/bad: the status is 502 Bad Gateway, expected 200 or 204")
+      t.equal(problem.detail, "502 Bad Gateway\nbad gateway")
+      t.matches(problem.hint, "the service's log")
+    end
+    local api = http.session { base = url }
+    t.fails("http.status", api.post, api, "/bad", { status = 200 })
+    t.fails("http.status", api.delete, api, "/moved", { status = "2xx" })
+    t.fails("http.status", http.request, { url = url .. "/bad", status = 200 })
+    problem = t.fails("http.status", http.request, { method = "POST", url = url .. "/echo", status = 201,
+      bearer = "some-token-that-comes-back" })
+    if problem then
+      t.matches(problem.detail, "Bearer ")
+      t.equal(problem.detail:find("comes-back", 1, true), nil)
+    end
+    t.fails("recipe.argument", http.request, { method = "POST", url = url, status = "fine" })
+    t.fails("recipe.argument", api.post, api, "/", { status = 2000 })
+  end },
   { "expect waits for status, body, JSON and headers", function(t)
     t.equal(http.expect(url .. "/flaky1").attempts, 5)
     t.equal(http.expect(url .. "/flaky2", { in_a_row = 3 }).attempts, 7)
