@@ -59,6 +59,7 @@ function Stack:recreate(service, options)
     if problem == nil or not before[1] then return end
     self.docker:tag(before[1].image_id, name)
     up_again(self, service, options, before)
+    if not dr.dry() then dr.globals.log(service .. " runs again, from the image it had before") end
   end })
   if options.image then self.docker:tag(options.image, name) end
   up_again(self, service, options, before)

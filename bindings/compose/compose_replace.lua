@@ -122,6 +122,7 @@ local function start_first(stack, service, before, options)
     local may_go = not proxy or turn_back(proxy)
     if may_go and any_runs(stack, service, before) then
       discard(stack, newcomers(stack, service, before), options.grace)
+      if not dr.dry() then dr.globals.log(service .. ": the containers before it go on serving") end
     end
   end)
   if proxy then turn_back(proxy) end
@@ -156,6 +157,7 @@ local function stop_first(stack, service, before, options)
     discard(stack, newcomers(stack, service, {}), options.grace)
     local again = { healthy_within = options.healthy_within, http = options.http, proxy = options.proxy }
     start(stack, service, again, #before)
+    if not dr.dry() then dr.globals.log(service .. " runs again, from the image it had before") end
     if problem then error(problem, 0) end
   end)
 end

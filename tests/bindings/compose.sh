@@ -191,4 +191,8 @@ for way in none cd; do
   grep -q "command.no_such_folder" first.out || fail "$(cat first.out)"
 done
 
-"$DEPLOYRUN" "$DEPLOYRUN_SOURCE_DIR/tests/bindings/compose.lua"
+"$DEPLOYRUN" "$DEPLOYRUN_SOURCE_DIR/tests/bindings/compose.lua" >all.out 2>&1 || fail "$(cat all.out)"
+for what in 'api: the containers before it go on serving' 'worker runs again, from the image it had before' \
+  'polite runs again, from the image it had before'; do
+  grep -q "$what" all.out || fail "it does not say '$what': $(cat all.out)"
+done

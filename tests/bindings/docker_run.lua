@@ -120,7 +120,7 @@ return spec.recipe("docker_run", {
     t.fails("command.timeout", docker.oneoff, docker, with { command = "sleep 30", timeout = 0.7 })
     t.fails("docker.out_of_memory", docker.oneoff, docker,
       with { memory = "16m", command = { "python3", "-c", "x = bytearray(500000000)" } })
-    t.equal(#docker:containers { all = true, labels = { ["deployrun.oneoff"] = "1" } }, 0)
+    t.equal(#docker:containers { all = true, labels = { ["deployrun.oneoff"] = "1", ["deployrun.runspec"] = "1" } }, 0)
   end },
   { "a container that exits at once is told with its log", function(t, here)
     local docker = here:docker()
