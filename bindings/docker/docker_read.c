@@ -98,7 +98,7 @@ static int begin(dr_docker_read *read, dr_op *op, dr_err *err) {
   dr_transport *transport = read->target->transport;
   json_t *words = json_pack("[s, s, s]", "cat", "--", read->path);
   if (!words) return dr__err_nomem(err);
-  int status = dr__command_build(&command, read->target, words, NULL, 0, dr__runtime_is_secret,
+  int status = dr__command_build(&command, read->target, words, NULL, 0, dr__runtime_secret_in,
                                  dr__op_runtime(op), err);
   json_decref(words);
   if (status == DR_OK) status = dr__sudo_prepare(&command, read->target, false, err);

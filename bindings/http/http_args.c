@@ -116,7 +116,7 @@ bool dr__http_is_private(const char *name) {
 }
 
 bool dr__http_is_key(const dr_op *op, const char *name, const char *value) {
-  return dr__http_is_private(name) || dr__runtime_is_secret(value, dr__op_runtime(op));
+  return dr__http_is_private(name) || dr__runtime_secret_in(value, dr__op_runtime(op));
 }
 
 static void add_body(dr_text *to, const char *body) {
