@@ -30,6 +30,10 @@ local function obstacle(spec)
 end
 
 local function choose(stack, service, options)
+  local mode = options.mode
+  if mode ~= nil and mode ~= "start-first" and mode ~= "stop-first" then
+    dr.wrong(("stack:replace: there is no mode \"%s\""):format(tostring(mode)), "\"start-first\" or \"stop-first\"")
+  end
   local reason = obstacle(stack:spec(service))
   if options.mode == "stop-first" then return "stop-first", "asked for" end
   if not reason then return "start-first", "nothing keeps two containers from running side by side" end
@@ -177,7 +181,7 @@ local replace_options = { mode = true, healthy_within = true, http = true, grace
 -- to stop first, it is started again from its image.
 function Stack:replace(service, options)
   options = options or {}
-  dr.check_options("replace", options, replace_options)
+  dr.check_options("stack:replace", options, replace_options)
   local mode, reason = choose(self, service, options)
   local before = sweep(self, service)
   dr.globals.log(("%s: %s, because %s"):format(service, mode:gsub("-", " "), reason))

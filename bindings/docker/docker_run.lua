@@ -38,9 +38,15 @@ local function checked_health(method, health)
   return health
 end
 
+-- What replace takes beside the fields of a container.
+local replace_own = { healthy_within = true, settled = true, steady = true, grace = true, http = true, check = true,
+  always = true }
+
 -- The fields of a container as the ops take them; refuses what the engine would refuse, while nothing has been done.
 local function described(engine, method, options)
   if type(options) ~= "table" then wrong((":%s takes a table: { image =, name =, … }"):format(method)) end
+  dr.check_engine_options(method, method == "oneoff" and "oneoff" or "run", options,
+    method == "replace" and replace_own or nil)
   local fields = dr.copy(options)
   if type(fields.image) == "table" then fields.image = fields.image.image or fields.image.id end
   if type(fields.image) ~= "string" then wrong((":%s needs an image"):format(method)) end
@@ -161,9 +167,6 @@ local function start_new(swap, fields, own)
   if own.check then own.check(container) end
   return fresh
 end
-
-local replace_own = { healthy_within = true, settled = true, steady = true, grace = true, http = true, check = true,
-  always = true }
 
 local function split(options)
   local own, fields = {}, {}

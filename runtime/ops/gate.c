@@ -338,6 +338,18 @@ static int l_op(lua_State *L) {
   return 1;
 }
 
+/* op_options(name) -> {option = true} of what the op takes */
+static int l_op_options(lua_State *L) {
+  const dr_opspec *spec = dr__op_find(luaL_checkstring(L, 1));
+  if (!spec) return luaL_error(L, "there is no op '%s'", lua_tostring(L, 1));
+  lua_newtable(L);
+  for (const dr_arg *arg = spec->args; arg && arg->name; arg++) {
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, arg->name);
+  }
+  return 1;
+}
+
 /* assumed(value) -> boolean */
 static int l_assumed(lua_State *L) {
   lua_pushboolean(L, dr__plan_is_stub(L, 1));
@@ -505,6 +517,7 @@ static int l_name_distance(lua_State *L) {
 }
 
 const luaL_Reg dr__gate_functions[] = {{"op", l_op},
+                                       {"op_options", l_op_options},
                                        {"assumed", l_assumed},
                                        {"stub_values", l_stub_values},
                                        {"mode", l_mode},

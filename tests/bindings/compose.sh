@@ -76,6 +76,12 @@ return recipe { name = "unknown", run = function()
       fail(verb .. ": " .. (accepted and "accepted" or tostring(problem)))
     end
   end
+  local accepted, problem = pcall(stack.stop, stack, "api", { grce = 1 })
+  if accepted or problem.message ~= "stack:stop has no option 'grce'" or problem.hint:find("project", 1, true) then
+    fail(tostring(problem) .. " " .. tostring(problem.hint))
+  end
+  accepted, problem = pcall(stack.replace, stack, "api", { mode = "start-frist" })
+  if accepted or not problem.message:find('no mode "start-frist"', 1, true) then fail(tostring(problem)) end
   calls.restart()
 end }
 LUA

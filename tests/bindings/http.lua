@@ -124,6 +124,22 @@ return spec.recipe("http", {
   { "wrong calls are the recipe's fault", function(t)
     t.fails("recipe.argument", http.get)
     t.fails("recipe.option", http.get, url, { nonsense = 1 })
+    local api = http.session { base = url }
+    for what, call in pairs {
+      ["http.request"] = function() http.request { method = "POST", url = url, tsl = {} } end,
+      ["http.request with GET"] = function() http.request { url = url, tsl = {} } end,
+      ["http.head"] = function() http.head(url, { tsl = {} }) end,
+      ["http.expect"] = function() http.expect(url, { tsl = {} }) end,
+      ["http.probe"] = function() http.probe { url = url, tsl = {} } end,
+      ["session:post"] = function() api:post("/", { tsl = {} }) end,
+      ["session:login"] = function() api:login("/", { tsl = {} }) end,
+    } do
+      local problem = t.fails("recipe.option", call)
+      if problem then
+        t.equal(problem.message, what .. " has no option 'tsl'")
+        t.matches(problem.hint, "^did you mean 'tls'")
+      end
+    end
     t.fails("recipe.argument", http.expect, url, { status = "fine", within = 0.1 })
     t.fails("http.url", http.get, "localhost/x")
     t.fails("http.header", http.get, url, { headers = { ["X"] = "a\r\nb" } })
