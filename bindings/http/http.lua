@@ -264,6 +264,9 @@ function Probe:stop()
   if self.report then return self.report end
   local report = probe_stop(self.target or nil, { probe = self.id, url = self.url })
   self.report = report
+  if not dr.dry() and report.requests > 0 and report.failures == report.requests then
+    dr.globals.warn(("the probe of %s was never answered as expected: %s"):format(report.url, report.cause))
+  end
   return report
 end
 

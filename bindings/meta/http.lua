@@ -236,6 +236,7 @@ function http.expect(url, options) end
 ---@field max_ms number
 ---@field late_ms number how late the prober itself was at most
 ---@field statuses table<string, integer> "200" or an error's code → count
+---@field cause? string why requests failed, the most frequent cause in words
 ---@field first_version? string
 ---@field last_version? string
 ---@field versions? table<string, integer> version → answers
@@ -243,7 +244,7 @@ function http.expect(url, options) end
 ---@field version_settled_at? number seconds after the start: from here on only that one
 
 ---Asks a URL at a constant rate in the background, until it is stopped, closed (`local probe <close> = …`) or the run ends. Its
----report stands at the end of the run. Each request has a connection of its own.
+---report stands at the end of the run, with a warning when no answer was the expected one. Each request has a connection of its own.
 ---
 ---Check: in a dry run it is only recorded. Fails: recipe.argument, http.url.
 ---@param options deployrun.ProbeOptions

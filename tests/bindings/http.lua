@@ -120,6 +120,13 @@ return spec.recipe("http", {
     t.equal(report.longest_gap and report.longest_gap < 0.2, true)
     t.equal(report.last_version, "2")
     t.equal(probe:stop(), report)
+    local refused = http.probe { url = "http://127.0.0.1:1/", every = 0.02 }
+    local bad = http.probe { url = url .. "/bad", every = 0.02 }
+    here:run { "sleep", "0.2" }
+    if t.real then
+      t.matches(refused:stop().cause, "^cannot connect: Connection refused")
+      t.equal(bad:stop().cause, "the status is 502 Bad Gateway, expected 2xx")
+    end
   end },
   { "wrong calls are the recipe's fault", function(t)
     t.fails("recipe.argument", http.get)
