@@ -44,6 +44,9 @@ return spec.recipe("docker_run", {
     local out = docker:exec("runspec-all", "echo \"$FROM_FILE|$BOTH|$NUMBER|$EMPTY|$PWD\"").stdout
     t.equal(out, "from the file|recipe|7||/data\n")
     t.equal(docker:container("runspec-all"):read { "cat", "/proc/1/comm" }, "docker-init")
+    here:run { "sh", "-c", "echo AT_HOME=1 >\"$HOME/deployrun-runspec.env\"" }
+    t.equal(table.concat(docker:env_file("~/deployrun-runspec.env")), t.real and "AT_HOME" or "")
+    here:run { "sh", "-c", "rm \"$HOME/deployrun-runspec.env\"" }
     local names = inside:env_file("app.env")
     t.equal(t.real and table.concat(names, " ") or "", t.real and "FROM_FILE BOTH EMPTY" or "")
   end },

@@ -101,5 +101,8 @@ return spec.recipe("target", {
     wrong("recipe.argument", "folder", here.cd, here, "")
     wrong("recipe.argument", "host", host)
     wrong("recipe.option", "did you mean 'port'", host, { "web1", prot = 22 })
+    wrong("recipe.argument", 'takes a number above 0, at most 65535, not "22x"', host, { "web1", port = "22x" })
+    local problem = t.fails("ssh.config", function() return (host { "web1", config = "/nonexist" }) end)
+    if problem then t.matches(problem.where, "target.lua:%d+") end
   end },
 })
