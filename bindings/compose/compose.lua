@@ -16,8 +16,8 @@ local function with(list) return type(list) == "table" and list or { list } end
 
 -- Calls an op with what all of them need of the stack. The services it names must be in the compose file.
 function Stack:call(name, options)
-  local args = {}
-  for key, value in pairs(options or {}) do args[key] = value end
+  local args = dr.copy(options or {})
+  dr.check_op_options("stack:" .. name, "compose." .. name, args, { compose = true, project = true, files = true })
   for _, service in ipairs(args.services and with(args.services) or {}) do self:spec(service) end
   for service in pairs(type(args.scale) == "table" and args.scale or {}) do self:spec(service) end
   args.compose, args.project, args.files = self.command, self.project, self.files
@@ -137,7 +137,7 @@ function Stack:pull(options)
   local services = options.services and with(options.services) or pulled_services(self)
   remember_images(self, services)
   if not options.auth and not next(self.docker.logins) then return self:call("pull", options) end
-  dr.check_options("pull", options, { services = true, auth = true, timeout = true })
+  dr.check_options("stack:pull", options, { services = true, auth = true, timeout = true })
   local result = { changed = false }
   for _, service in ipairs(services) do
     local pulled = self.docker:pull(self:image(service), { auth = options.auth, timeout = options.timeout })

@@ -47,7 +47,7 @@ static int check_build_args(const dr_op *op, dr_err *err) {
   const json_t *value;
   if (strcmp(op->spec->name, "compose.build") != 0) return DR_OK;
   json_object_foreach(dr__arg(op, "args"), name, value) {
-    if (!dr__runtime_is_secret(json_string_value(value), dr__op_runtime(op))) continue;
+    if (!dr__runtime_secret_in(json_string_value(value), dr__op_runtime(op))) continue;
     dr__fail(err, "secret.in_command",
              "the build argument %s is a secret, and would stand on a command line, where every "
              "process list shows it",

@@ -50,7 +50,7 @@ local recreate_options = { image = true, grace = true, healthy_within = true }
 -- When the new container does not become healthy, the image that ran before gets its name back and is started again.
 function Stack:recreate(service, options)
   options = options or {}
-  dr.check_options("recreate", options, recreate_options)
+  dr.check_options("stack:recreate", options, recreate_options)
   local name = self:image(service)
   local before = self:ps(service)
   self.replaced[service] = { mode = "stop-first", containers = before,
@@ -59,6 +59,7 @@ function Stack:recreate(service, options)
     if problem == nil or not before[1] then return end
     self.docker:tag(before[1].image_id, name)
     up_again(self, service, options, before)
+    if not dr.dry() then dr.globals.log(service .. " runs again, from the image it had before") end
   end })
   if options.image then self.docker:tag(options.image, name) end
   up_again(self, service, options, before)

@@ -30,6 +30,10 @@ local function obstacle(spec)
 end
 
 local function choose(stack, service, options)
+  local mode = options.mode
+  if mode ~= nil and mode ~= "start-first" and mode ~= "stop-first" then
+    dr.wrong(("stack:replace: there is no mode \"%s\""):format(tostring(mode)), "\"start-first\" or \"stop-first\"")
+  end
   local reason = obstacle(stack:spec(service))
   if options.mode == "stop-first" then return "stop-first", "asked for" end
   if not reason then return "start-first", "nothing keeps two containers from running side by side" end
@@ -122,6 +126,7 @@ local function start_first(stack, service, before, options)
     local may_go = not proxy or turn_back(proxy)
     if may_go and any_runs(stack, service, before) then
       discard(stack, newcomers(stack, service, before), options.grace)
+      if not dr.dry() then dr.globals.log(service .. ": the containers before it go on serving") end
     end
   end)
   if proxy then turn_back(proxy) end
@@ -156,6 +161,7 @@ local function stop_first(stack, service, before, options)
     discard(stack, newcomers(stack, service, {}), options.grace)
     local again = { healthy_within = options.healthy_within, http = options.http, proxy = options.proxy }
     start(stack, service, again, #before)
+    if not dr.dry() then dr.globals.log(service .. " runs again, from the image it had before") end
     if problem then error(problem, 0) end
   end)
 end
@@ -175,7 +181,7 @@ local replace_options = { mode = true, healthy_within = true, http = true, grace
 -- to stop first, it is started again from its image.
 function Stack:replace(service, options)
   options = options or {}
-  dr.check_options("replace", options, replace_options)
+  dr.check_options("stack:replace", options, replace_options)
   local mode, reason = choose(self, service, options)
   local before = sweep(self, service)
   dr.globals.log(("%s: %s, because %s"):format(service, mode:gsub("-", " "), reason))

@@ -27,21 +27,28 @@ function dr.Target:docker(options)
   return setmetatable({ target = self, socket = dr.docker_socket(self, options.socket), logins = {} }, engine_class)
 end
 
-local function call_op(op, engine, args, options)
-  for key, value in pairs(options or {}) do
-    if args[key] == nil then args[key] = value end
-  end
+-- Refuses what docker:method{…} does not take: the options are those of the op, and `own`.
+function dr.check_engine_options(method, op, options, own)
+  dr.check_op_options("docker:" .. method, "docker." .. op, options, { socket = true }, own)
+end
+
+-- Calls an op with what a method sets (`args`) and the options it was given.
+local function call_op(name, op, engine, args, options)
+  local set = dr.copy(args)
+  set.socket = true
+  dr.check_op_options("docker:" .. name, "docker." .. name, options, set)
+  for key, value in pairs(options or {}) do args[key] = value end
   args.socket = engine.socket
   return op(engine.target, args)
 end
 
-local function call(engine, name, args, options) return call_op(ops[name], engine, args, options) end
+local function call(engine, name, args, options) return call_op(name, ops[name], engine, args, options) end
 
 -- For the other files of this binding: a function (engine, name, args, options) that calls one of these ops.
 function dr.engine_caller(names)
   local own = {}
   for _, name in ipairs(names) do own[name] = dr.op("docker." .. name) end
-  return function(engine, name, args, options) return call_op(own[name], engine, args, options) end
+  return function(engine, name, args, options) return call_op(name, own[name], engine, args, options) end
 end
 
 -- A container is given by its id or name, or as one of the tables that containers() and inspect() return.

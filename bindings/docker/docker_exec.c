@@ -63,15 +63,38 @@ static void fail(exec *self, dr_err *err) {
   dr__docker_fail(self->op, err);
 }
 
+/* The command as an error names it: short, on one line. */
+static void describe(const dr_op *op, char *buffer, size_t size) {
+  const json_t *command = dr__arg(op, "command");
+  char *line =
+      json_is_string(command) ? strdup(json_string_value(command)) : dr__shell_quote(command);
+  char text[120];
+  dr__copy_text(text, sizeof text, line ? line : "the command");
+  text[strcspn(text, "\n")] = '\0';
+  bool cut = line && strlen(line) > strlen(text);
+  snprintf(buffer, size, "\"%s%s\"", text, cut ? " …" : "");
+  free(line);
+}
+
+static void fail_status(exec *self, int status) {
+  dr_err err = DR_ERR_INIT;
+  char shown[160], command[160];
+  dr__docker_shown(self->op, shown, sizeof shown);
+  describe(self->op, command, sizeof command);
+  dr__fail(&err, "command.failed", "%s in %s exited with status %d", command, shown, status);
+  dr__err_hint(&err, "%s",
+               status == 126   ? "the program exists but may not be executed"
+               : status == 127 ? "the program was not found in the container"
+                               : "what it wrote last stands below; run it by hand there (docker "
+                                 "exec) to see more. Where that status is no failure, say "
+                                 "any_status = true");
+  fail(self, &err);
+}
+
 static void end(exec *self, int status) {
   dr_err err = DR_ERR_INIT;
   if (status != 0 && !dr__arg_boolean(self->op, "any_status", false)) {
-    char shown[160];
-    dr__docker_shown(self->op, shown, sizeof shown);
-    dr__fail(&err, "command.failed", "the command in %s exited with status %d", shown, status);
-    if (status == 126) dr__err_hint(&err, "the program exists but may not be executed");
-    if (status == 127) dr__err_hint(&err, "the program was not found in the container");
-    fail(self, &err);
+    fail_status(self, status);
     return;
   }
   json_t *result = dr__capture_result(&self->capture, status);

@@ -36,8 +36,8 @@ local function auth_for(engine, method, image, auth)
 end
 
 local function with_auth(engine, method, image, options)
-  local args = {}
-  for key, value in pairs(options or {}) do args[key] = value end
+  local args = dr.copy(options or {})
+  dr.check_engine_options(method, method, options)
   args.auth = auth_for(engine, method, image, args.auth)
   args.image = image
   return call(engine, method, args)
@@ -47,7 +47,7 @@ end
 -- object pulls and pushes from then on. Nothing is written, here or there.
 function Engine:login(options)
   if type(options) ~= "table" then wrong(":login takes { registry =, username =, password = }") end
-  dr.check_options("login", options, { registry = true, username = true, password = true })
+  dr.check_options("docker:login", options, { registry = true, username = true, password = true })
   local registry = options.registry or "docker.io"
   check_password("login", options.password)
   call(self, "login", { registry = registry, username = options.username, password = options.password })
@@ -79,18 +79,20 @@ local function check_keep(options)
   if options.tagged and not options.repository then wrong(":prune: tagged needs a repository") end
 end
 
--- The images that prune() would remove: {id, tags, created, size, refs}.
-function Engine:prunable(options)
+local function prunable(engine, method, options)
   options = options or {}
-  dr.check_options("prunable", options, prune_options)
+  dr.check_options("docker:" .. method, options, prune_options)
   check_keep(options)
-  local found = call(self, "prunable", {}, options)
+  local found = call(engine, "prunable", {}, options)
   return found.images, dr.assumed(found)
 end
 
+-- The images that prune() would remove: {id, tags, created, size, refs}.
+function Engine:prunable(options) return prunable(self, "prunable", options) end
+
 -- Removes old images. Which they are is asked first, so that the plan names each.
 function Engine:prune(options)
-  local images, unknown = self:prunable(options)
+  local images, unknown = prunable(self, "prune", options)
   local plain = {}
   for i, image in ipairs(unknown and {} or images) do plain[i] = image end
   return call(self, "prune", { images = dr.array(plain), unknown = unknown or nil }, options)

@@ -41,17 +41,18 @@ local function filters_of(filters)
   return lists
 end
 
-local function event_args(options)
+local function event_args(method, options)
+  dr.check_engine_options(method, method, options)
   local args = dr.copy(options or {})
   args.filters = filters_of(args.filters)
   return args
 end
 
 -- What happened: events { since =, until_ =, filters = }.
-function Engine:events(options) return call(self, "events", event_args(options)).events end
+function Engine:events(options) return call(self, "events", event_args("events", options)).events end
 
 -- Waits until something happens that fits.
-function Engine:wait_event(options) return call(self, "wait_event", event_args(options)) end
+function Engine:wait_event(options) return call(self, "wait_event", event_args("wait_event", options)) end
 
 -- Follows a log until a line fits the pattern.
 function Engine:wait_log(container, pattern, options)

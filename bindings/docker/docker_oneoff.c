@@ -133,8 +133,11 @@ static void judge(dr_docker_steps *steps, const dr_container_state *state) {
   } else if (self->status != 0 && !dr__arg_boolean(op, "any_status", false)) {
     dr__fail(&self->err, "command.failed",
              "the command in a new container of %s exited with status %d", image, self->status);
-    if (self->status == 137)
-      dr__err_hint(&self->err, "it was killed by signal KILL: by somebody, or for memory");
+    dr__err_hint(&self->err, "%s",
+                 self->status == 137
+                     ? "it was killed by signal KILL: by somebody, or for memory"
+                     : "what it wrote last stands below. Where that status is no failure, say "
+                       "any_status = true");
   }
 }
 

@@ -96,11 +96,13 @@ static void on_exited(void *data, dr_exec_exit *how) {
 static int begin(dr_docker_read *read, dr_op *op, dr_err *err) {
   dr_command command;
   dr_transport *transport = read->target->transport;
-  json_t *words = json_pack("[s, s, s]", "cat", "--", read->path);
-  if (!words) return dr__err_nomem(err);
-  int status = dr__command_build(&command, read->target, words, NULL, 0, dr__runtime_is_secret,
+  char *path = dr__folder_quote(read->path);
+  json_t *line = path ? json_sprintf("cat -- %s", path) : NULL;
+  free(path);
+  if (!line) return dr__err_nomem(err);
+  int status = dr__command_build(&command, read->target, line, NULL, 0, dr__runtime_secret_in,
                                  dr__op_runtime(op), err);
-  json_decref(words);
+  json_decref(line);
   if (status == DR_OK) status = dr__sudo_prepare(&command, read->target, false, err);
   if (status) {
     dr__command_clear(&command);

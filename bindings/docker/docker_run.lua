@@ -38,9 +38,15 @@ local function checked_health(method, health)
   return health
 end
 
+-- What replace takes beside the fields of a container.
+local replace_own = { healthy_within = true, settled = true, steady = true, grace = true, http = true, check = true,
+  always = true }
+
 -- The fields of a container as the ops take them; refuses what the engine would refuse, while nothing has been done.
 local function described(engine, method, options)
   if type(options) ~= "table" then wrong((":%s takes a table: { image =, name =, … }"):format(method)) end
+  dr.check_engine_options(method, method == "oneoff" and "oneoff" or "run", options,
+    method == "replace" and replace_own or nil)
   local fields = dr.copy(options)
   if type(fields.image) == "table" then fields.image = fields.image.image or fields.image.id end
   if type(fields.image) ~= "string" then wrong((":%s needs an image"):format(method)) end
@@ -133,17 +139,21 @@ local function bring_back(swap)
   if not swap.ran then return end
   engine:start { id = old.id, name = swap.name }
   engine:wait_healthy({ id = old.id, name = swap.name }, { within = swap.within, steady = swap.steady })
+  if not dr.dry() then dr.globals.log(swap.name .. ": the container before it runs again") end
 end
 
 -- Gives the image that ran before a name, so that prune() never takes what a rollback needs.
 local function record_for_rollback(engine, name, old)
-  engine:tag(old.image_id or old.image, "deployrun-rollback/container:" .. name)
+  local image = dr.assumed(old) and ("<the image of %s>"):format(name) or old.image_id or old.image
+  engine:tag(image, "deployrun-rollback/container:" .. name)
 end
 
+-- In a plan that cannot know its id, the old one is called by the name that it has then.
 local function discard_at_end(swap)
   dr.at_end(function()
     if swap.returned then return end
-    local gone, problem = pcall(swap.engine.remove, swap.engine, { id = swap.old.id, name = swap.kept })
+    local id = dr.assumed(swap.old) and swap.kept or swap.old.id
+    local gone, problem = pcall(swap.engine.remove, swap.engine, { id = id, name = swap.kept })
     if not gone then dr.globals.warn(("%s was not removed: %s"):format(swap.kept, problem.message)) end
   end)
 end
@@ -157,9 +167,6 @@ local function start_new(swap, fields, own)
   if own.check then own.check(container) end
   return fresh
 end
-
-local replace_own = { healthy_within = true, settled = true, steady = true, grace = true, http = true, check = true,
-  always = true }
 
 local function split(options)
   local own, fields = {}, {}

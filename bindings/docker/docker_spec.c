@@ -84,9 +84,12 @@ static int put_restart(const json_t *fields, json_t *host, dr_err *err) {
   errno = 0;
   long count = text[length] ? strtol(text + length + 1, &end, 10) : 0;
   bool bad_count = text[length] && (i != 3 || errno != 0 || *end || count < 1 || count > 1000000);
-  if (i == 4 || bad_count)
-    return wrong(err, "restart is no restart policy",
+  if (i == 4 || bad_count) {
+    char message[120];
+    snprintf(message, sizeof message, "\"%.60s\" is no restart policy", text);
+    return wrong(err, message,
                  "\"no\", \"always\", \"unless-stopped\", \"on-failure\" or \"on-failure:5\"");
+  }
   json_object_set_new(host, "RestartPolicy",
                       json_pack("{s:s, s:i}", "Name", names[i], "MaximumRetryCount", (int)count));
   return 0;

@@ -26,6 +26,7 @@ struct dr_docker_wait {
   dr_http_wait *checking;
   char socket[256]; /* through which the HTTP check goes; "": directly */
   json_t *url;      /* of the HTTP check: {url, headers, …}, owned */
+  char answer[200]; /* why the last answer was not good enough, or "" */
   bool answers;     /* the HTTP check was met */
   bool seen;        /* `state` is filled */
   int first_restarts;
@@ -162,8 +163,8 @@ static const char *lacking(const dr_docker_wait *wait) {
   if (!state->running) return "it is not running yet";
   if (wait->options.only_running) return "it has not been running long enough yet";
   if (state->health == DR_HEALTH_STARTING) return "its health check has not passed yet";
-  return wait->options.http ? "it does not answer as expected yet"
-                            : "it has not been running long enough yet";
+  if (!wait->options.http) return "it has not been running long enough yet";
+  return wait->answer[0] ? wait->answer : "it does not answer as expected yet";
 }
 
 static void fail_late(dr_docker_wait *wait, dr_err *cause) {
@@ -175,6 +176,13 @@ static void fail_late(dr_docker_wait *wait, dr_err *cause) {
 }
 
 /* ------------------------------------------------------------ the HTTP check */
+
+static void on_answer(void *data, const char *last, unsigned attempts, double seconds) {
+  dr_docker_wait *wait = data;
+  (void)attempts;
+  (void)seconds;
+  dr__copy_text(wait->answer, sizeof wait->answer, last);
+}
 
 static void on_checked(void *data, dr_http_waited *waited) {
   dr_docker_wait *wait = data;
@@ -219,6 +227,7 @@ static int find_route(dr_docker_wait *wait) {
 static void forget_check(dr_docker_wait *wait) {
   if (wait->checking) dr__http_wait_cancel(wait->checking);
   wait->checking = NULL;
+  wait->answer[0] = '\0';
   wait->answers = false;
   json_decref(wait->url);
   wait->url = NULL;
@@ -233,6 +242,7 @@ static int begin_check(dr_docker_wait *wait) {
       .request = dr__http_request_of(wait->url, CHECK_TIMEOUT),
       .expected = dr__http_expectation_of(wait->url),
       .within_s = wait->options.within_s - seconds_of(wait),
+      .on_progress = on_answer,
       .on_done = on_checked,
       .data = wait,
   };
@@ -341,7 +351,9 @@ static int inspect(dr_docker_wait *wait, dr_err *err) {
 
 static void on_timer(uv_timer_t *timer) {
   dr_docker_wait *wait = timer->data;
-  if (seconds_of(wait) >= wait->options.within_s) {
+  if (seconds_of(wait) >= wait->options.within_s && wait->checking) {
+    look_again_soon(wait); /* the check is out of time too, and knows more */
+  } else if (seconds_of(wait) >= wait->options.within_s) {
     fail_late(wait, NULL);
     end_with_log(wait);
   } else if (inspect(wait, &wait->err) != 0) {

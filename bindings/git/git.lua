@@ -40,9 +40,19 @@ function git.open(folder)
   return new(dr.core.target.host("local", { host = "local" }), folder, true)
 end
 
+-- The arguments of an op: those the method set, and its options.
+local function with_options(name, options, args)
+  local method = name:gsub("_hard$", "")
+  local hard = method == "checkout" or method == "reset"
+  local set = dr.copy(args)
+  set.library = true
+  dr.check_op_options("checkout:" .. method, "git." .. name, options, set, { hard = hard or nil })
+  return dr.with_options(method, options, args)
+end
+
 -- What changes files or goes over the network: the program git, also for git.open.
 local function by_git(name, checkout, options, args)
-  return op[name](view(checkout).inside, dr.with_options(name, options, args or {}))
+  return op[name](view(checkout).inside, with_options(name, options, args or {}))
 end
 
 -- What libgit2 does for git.open.
@@ -50,7 +60,7 @@ local function by_either(name, checkout, options, args)
   local here = view(checkout)
   args = args or {}
   args.library = here.library or false
-  return op[name](here.inside, dr.with_options(name, options, args))
+  return op[name](here.inside, with_options(name, options, args))
 end
 
 -- The op that loses local changes is another than the one that does not: a plan shows it as destructive.
@@ -120,5 +130,5 @@ function Checkout:pop(options) return by_git("pop", self, options) end
 
 function Checkout:clone(url, options)
   local here = view(self)
-  return op.clone(here.outside, dr.with_options("clone", options, { folder = here.folder, url = url }))
+  return op.clone(here.outside, with_options("clone", options, { folder = here.folder, url = url }))
 end

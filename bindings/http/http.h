@@ -34,8 +34,8 @@ dr_http *dr__http_of(dr_runtime *rt, dr_err *err);
 extern const dr_arg dr__http_get_args[];
 extern const dr_arg dr__http_send_args[];
 int dr__http_request_start(dr_op *op, dr_err *err);
-char *dr__http_get_preview(const dr_op *op);
-char *dr__http_send_preview(const dr_op *op);
+int dr__http_request_check(const dr_op *op, dr_err *err);
+char *dr__http_request_preview(const dr_op *op);
 json_t *dr__http_request_assume(const dr_op *op);
 
 extern const dr_arg dr__http_notify_args[]; /* of notify.send: a POST to a webhook */

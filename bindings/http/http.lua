@@ -62,21 +62,28 @@ local function set_tls(what, args)
   args.ca, args.tls = tls.ca or args.ca, nil
 end
 
--- A copy of the options with the URL in it, as the ops take them.
-local function with_url(what, url, options)
+-- What the functions set of an op's options, and what they take beside the others.
+local set = { url = true, method = true, probe = true }
+local own_options = { basic = true, tls = true }
+local probe_own = { basic = true, tls = true, url = true }
+local request_own = { basic = true, tls = true, url = true, method = true }
+
+-- A copy of the options with the URL in it, as the op takes them; `own`: own_options, or those of a function that is
+-- given the URL among them. Without the op's name it is left to the op which options there are.
+local function with_url(what, op, url, options, own)
   if type(url) ~= "string" then
     wrong(what .. " takes a URL, not " .. type(url), ("for example %s(\"http://localhost:8000/health/\")"):format(what))
   end
   if options ~= nil and type(options) ~= "table" then wrong(what .. " takes a URL and a table of options") end
-  local args = {}
-  for name, value in pairs(options or {}) do args[name] = value end
+  if op then dr.check_op_options(what, op, options, set, own or own_options) end
+  local args = dr.copy(options or {})
   args.url = url
   set_follow(what, args)
   set_credentials(what, args)
   set_tls(what, args)
   return args
 end
-dr.http_args = with_url
+function dr.http_args(what, url, options) return with_url(what, nil, url, options) end
 
 local function check_options(what, options, example)
   if type(options) ~= "table" then wrong(what .. " takes a table of options", "for example " .. example) end
@@ -161,14 +168,14 @@ local function join(session, path)
 end
 
 -- The arguments of a request: the session's, and over them the call's own.
-local function session_args(session, what, path, options)
+local function session_args(session, what, op, path, options)
   local merged, headers = {}, {}
   for name, value in pairs(session.defaults) do merged[name] = value end
   for name, value in pairs(options or {}) do merged[name] = value end
   for name, value in pairs(session.headers) do headers[name] = value end
   for name, value in pairs(options and options.headers or {}) do headers[name] = value end
   merged.headers = headers
-  local args = with_url(what, join(session, path), merged)
+  local args = with_url(what, op, join(session, path), merged)
   args.cookies = session.cookies
   return args
 end
@@ -180,25 +187,25 @@ local function keep(session, answer)
 end
 
 function Session:get(path, options)
-  return keep(self, get(self.target or nil, session_args(self, "session:get", path, options)))
+  return keep(self, get(self.target or nil, session_args(self, "session:get", "http.get", path, options)))
 end
 
 function Session:head(path, options)
-  local args = session_args(self, "session:head", path, options)
+  local args = session_args(self, "session:head", "http.get", path, options)
   args.method = "HEAD"
   return keep(self, get(self.target or nil, args))
 end
 
 for _, verb in ipairs { "post", "put", "patch", "delete" } do
   Session[verb] = function(self, path, options)
-    local args = session_args(self, "session:" .. verb, path, options)
+    local args = session_args(self, "session:" .. verb, "http.send", path, options)
     args.method = verb:upper()
     return keep(self, send(self.target or nil, args))
   end
 end
 
 function Session:expect(path, options)
-  return keep(self, expect(self.target or nil, session_args(self, "session:expect", path, options)))
+  return keep(self, expect(self.target or nil, session_args(self, "session:expect", "http.expect", path, options)))
 end
 
 -- Every later request has this header; nil takes it away.
@@ -216,11 +223,13 @@ function Session:bearer(token)
   return self
 end
 
+local login_own = { basic = true, tls = true, token = true }
+
 -- POSTs credentials, keeps the cookies and, with token = "field.path", the token as bearer, a secret from then on.
 function Session:login(path, options)
   check_options("session:login", options, "api:login(\"/api/login\", { json = { … }, token = \"access_token\" })")
-  local sent, token, status = {}, options.token, options.status
-  for name, value in pairs(options) do sent[name] = value end
+  dr.check_op_options("session:login", "http.send", options, set, login_own)
+  local sent, token, status = dr.copy(options), options.token, options.status
   sent.token, sent.status = nil, nil
   if token then sent.secret = { token } end
   local answer = self:post(path, sent)
@@ -252,15 +261,20 @@ local probes = 0
 
 -- Ends the probe and returns its report; again, the same report.
 function Probe:stop()
-  if not self.report then self.report = probe_stop(self.target or nil, { probe = self.id, url = self.url }) end
-  return self.report
+  if self.report then return self.report end
+  local report = probe_stop(self.target or nil, { probe = self.id, url = self.url })
+  self.report = report
+  if not dr.dry() and report.requests > 0 and report.failures == report.requests then
+    dr.globals.warn(("the probe of %s was never answered as expected: %s"):format(report.url, report.cause))
+  end
+  return report
 end
 
 probe_class.__close = function(probe) probe:stop() end
 
 local function new_probe(target, options)
   check_options("http.probe", options, "http.probe { url = \"http://localhost:8000/health/\", every = 0.1 }")
-  local args = with_url("http.probe", options.url, options)
+  local args = with_url("http.probe", "http.probe", options.url, options, probe_own)
   probes = probes + 1
   args.probe = probes
   probe_start(target, args)
@@ -282,11 +296,11 @@ function dr.http_functions(target)
   local http = {}
 
   -- Reads a URL. Any status is a result.
-  function http.get(url, options) return get(target, with_url("http.get", url, options)) end
+  function http.get(url, options) return get(target, with_url("http.get", "http.get", url, options)) end
 
   -- Reads the headers of a URL only.
   function http.head(url, options)
-    local args = with_url("http.get", url, options)
+    local args = with_url("http.head", "http.get", url, options)
     args.method = "HEAD"
     return get(target, args)
   end
@@ -294,25 +308,29 @@ function dr.http_functions(target)
   -- Sends a request of any method. GET and HEAD are queries, all others actions.
   function http.request(options)
     check_options("http.request", options, "http.request { method = \"POST\", url = \"https://…\", json = { … } }")
-    local args = with_url("http.request", options.url, options)
-    args.method = tostring(options.method or "GET"):upper()
-    if args.method == "GET" or args.method == "HEAD" then return get(target, args) end
-    return send(target, args)
+    local method = tostring(options.method or "GET"):upper()
+    local asks = method == "GET" or method == "HEAD"
+    local args = with_url(asks and "http.request with " .. method or "http.request", asks and "http.get" or "http.send",
+      options.url, options, request_own)
+    args.method = method
+    return (asks and get or send)(target, args)
   end
 
   -- Waits until a URL answers as expected; fails with the last answer when it does not in time.
-  function http.expect(url, options) return expect(target, with_url("http.expect", url, options)) end
+  function http.expect(url, options)
+    return expect(target, with_url("http.expect", "http.expect", url, options))
+  end
 
   -- The version a service tells, by "field.path" of its JSON or by "header:name".
   function http.version(url, where, options)
-    local answer = http.get(url, options)
+    local answer = get(target, with_url("http.version", "http.get", url, options))
     if dr.assumed(answer) then return tostring(answer) end
     return version_in(url, answer, where or "version")
   end
 
   -- What certificate a server shows, and whether this machine trusts it.
   function http.certificate(where, options)
-    return certificate(target, with_url("http.certificate", certificate_url(where), options))
+    return certificate(target, with_url("http.certificate", "http.certificate", certificate_url(where), options))
   end
 
   -- A row of requests with cookies, headers and a token in common.

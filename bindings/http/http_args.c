@@ -116,7 +116,7 @@ bool dr__http_is_private(const char *name) {
 }
 
 bool dr__http_is_key(const dr_op *op, const char *name, const char *value) {
-  return dr__http_is_private(name) || dr__runtime_is_secret(value, dr__op_runtime(op));
+  return dr__http_is_private(name) || dr__runtime_secret_in(value, dr__op_runtime(op));
 }
 
 static void add_body(dr_text *to, const char *body) {
@@ -179,20 +179,6 @@ char *dr__http_preview_request(const dr_op *op) {
   return dr__text_take(&text);
 }
 
-char *dr__http_preview_send(const dr_op *op) {
-  json_t *args = dr__op_masked_args(op);
-  dr_text text = {0};
-  const json_t *json = json_object_get(args, "json");
-  const char *body = string_at(args, "body");
-  add_request(&text, args);
-  if (json)
-    add_json(&text, ", JSON ", json);
-  else if (body)
-    add_body(&text, body);
-  json_decref(args);
-  return dr__text_take(&text);
-}
-
 static void add_status(dr_text *to, const json_t *status) {
   size_t count = json_is_array(status) ? json_array_size(status) : 1;
   for (size_t i = 0; i < count; i++) {
@@ -203,6 +189,24 @@ static void add_status(dr_text *to, const json_t *status) {
     else
       dr__text_puts(to, json_is_string(one) ? json_string_value(one) : "2xx");
   }
+}
+
+char *dr__http_preview_send(const dr_op *op) {
+  json_t *args = dr__op_masked_args(op);
+  dr_text text = {0};
+  const json_t *json = json_object_get(args, "json");
+  const char *body = string_at(args, "body");
+  add_request(&text, args);
+  if (json)
+    add_json(&text, ", JSON ", json);
+  else if (body)
+    add_body(&text, body);
+  if (json_object_get(args, "status")) {
+    dr__text_puts(&text, ": expect ");
+    add_status(&text, json_object_get(args, "status"));
+  }
+  json_decref(args);
+  return dr__text_take(&text);
 }
 
 char *dr__http_preview_expectation(const dr_op *op) {

@@ -26,7 +26,7 @@ json_t *dr__http_assume(json_t *args);
  * out of memory. */
 char *dr__http_preview_request(const dr_op *op);
 
-/* The same for http.send, with the body. */
+/* The same for http.get and http.send, with the body and the status that must come. */
 char *dr__http_preview_send(const dr_op *op);
 
 /* True for the name of a header that carries a key: it is named in plans, its value is not shown.

@@ -117,6 +117,9 @@ json_t *dr__http_json_text(const char *bytes, size_t length);
 /* The usual phrase for a status: "Not Found"; "" for one that has none. */
 const char *dr__http_phrase(int status);
 
+/* What an error of the client says behind its "GET http://…: ". */
+const char *dr__http_reason(const char *message);
+
 /* Formats into malloc'd text; NULL when memory is short. */
 char *dr__http_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -63,7 +63,7 @@ static void on_answer(void *data, dr_http_response *answer, dr_err *err) {
   shot *it = data;
   dr_http_probe *probe = it->probe;
   char status[16] = "";
-  char why[128];
+  char why[256];
   char *version = NULL;
   dr_sample sample = {.now_us = now_us(), .status = err ? err->code : status};
   sample.latency_us = sample.now_us - it->sent_us;
@@ -74,6 +74,7 @@ static void on_answer(void *data, dr_http_response *answer, dr_err *err) {
     if (probe->options.version) version = dr__http_version_of(answer, probe->options.version);
     sample.version = version;
   }
+  if (!sample.good) sample.why = answer ? why : dr__http_reason(err->message);
   dr__http_stats_add(&probe->stats, &sample);
   free(version);
   shot_free(it);

@@ -8,6 +8,7 @@
 #include "http.h"
 
 #include "core/err.h"
+#include "http_expect.h"
 #include "http_route.h"
 
 #include <stdio.h>
@@ -133,6 +134,21 @@ static json_t *result_of(const dr_op *op, dr_http_response *answer) {
   return dr__http_result(answer);
 }
 
+/* True when the recipe did not say which status must come, or this one came; else fills err. */
+static bool status_met(const dr_op *op, const dr_http_response *answer, dr_err *err) {
+  const dr_http_expectation expected = {.status = dr__arg(op, "status")};
+  char why[160];
+  if (!expected.status || dr__http_expectation_met(&expected, answer, why, sizeof why)) return true;
+  char *shown = dr__http_describe(answer);
+  dr__fail(err, "http.status", "%s %s: %s", dr__arg_string(op, "method", "GET"), answer->url, why);
+  dr__err_hint(err, answer->status >= 500
+                        ? "the service's log should say why; how far it came is not known"
+                        : "is this the URL, the method and what it takes? The answer may say more");
+  if (shown) dr__err_detail(err, shown, strlen(shown));
+  free(shown);
+  return false;
+}
+
 static void on_answer(void *data, dr_http_response *answer, dr_err *err) {
   dr_op *op = data;
   asking *it = op->self;
@@ -146,6 +162,9 @@ static void on_answer(void *data, dr_http_response *answer, dr_err *err) {
     if (follow(op, answer, &own) == 0) return;
   } else if (!(result = result_of(op, answer))) {
     dr__err_nomem(&own);
+  } else if (!status_met(op, answer, &own)) {
+    json_decref(result);
+    result = NULL;
   }
   if (result)
     dr__op_done(op, result);
@@ -183,11 +202,13 @@ int dr__http_request_start(dr_op *op, dr_err *err) {
 
 /* ------------------------------------------------------------ what a plan says */
 
-char *dr__http_get_preview(const dr_op *op) {
-  return dr__http_preview_request(op);
+int dr__http_request_check(const dr_op *op, dr_err *err) {
+  const dr_http_expectation expected = {.status = dr__arg(op, "status")};
+  int status = dr__http_check_url(op, err);
+  return status ? status : dr__http_expectation_check(&expected, err);
 }
 
-char *dr__http_send_preview(const dr_op *op) {
+char *dr__http_request_preview(const dr_op *op) {
   return dr__http_preview_send(op);
 }
 
@@ -200,16 +221,21 @@ json_t *dr__http_request_assume(const dr_op *op) {
     json_object_set_new(fields, json_string_value(where), json_string("(unknown until then)"));
   }
   json_t *args = json_pack("{s:O, s:o}", "url", dr__arg(op, "url"), "json", fields);
+  if (dr__arg(op, "status")) json_object_set(args, "status", dr__arg(op, "status"));
   json_t *result = dr__http_assume(args);
   json_decref(args);
   return result;
 }
 
-const dr_arg dr__http_get_args[] = {
-    DR_HTTP_ARGS, {"method", DR_ARG_STRING, 0}, {"secret", DR_ARG_STRINGS, 0}, {0}};
+const dr_arg dr__http_get_args[] = {DR_HTTP_ARGS,
+                                    {"method", DR_ARG_STRING, 0},
+                                    {"status", DR_ARG_ANY, 0},
+                                    {"secret", DR_ARG_STRINGS, 0},
+                                    {0}};
 
 const dr_arg dr__http_send_args[] = {DR_HTTP_ARGS,
                                      {"method", DR_ARG_STRING, DR_REQUIRED},
+                                     {"status", DR_ARG_ANY, 0},
                                      {"secret", DR_ARG_STRINGS, 0},
                                      {"json", DR_ARG_ANY, 0},
                                      {"body", DR_ARG_STRING, 0},

@@ -7,6 +7,7 @@
 #include "http_stats.h"
 
 #include "core/err.h"
+#include "http_client.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -67,20 +68,29 @@ static uint64_t since(uint64_t now_us, uint64_t then_us) {
 }
 
 /* The last place is for all that found none of their own. */
-static void add_status(dr_http_stats *stats, const char *name) {
+static dr_stats_status *place_of(dr_http_stats *stats, const char *name) {
   for (unsigned i = 0; i < stats->status_count; i++) {
-    if (strcmp(stats->statuses[i].name, name) != 0) continue;
-    stats->statuses[i].count++;
-    return;
+    if (strcmp(stats->statuses[i].name, name) == 0) return &stats->statuses[i];
   }
   bool last = stats->status_count + 1 >= DR_STATS_STATUSES;
-  if (last && stats->status_count == DR_STATS_STATUSES) {
-    stats->statuses[DR_STATS_STATUSES - 1].count++;
-    return;
-  }
+  if (last && stats->status_count == DR_STATS_STATUSES)
+    return &stats->statuses[DR_STATS_STATUSES - 1];
   dr_stats_status *fresh = &stats->statuses[stats->status_count++];
   dr__copy_text(fresh->name, sizeof fresh->name, last ? "other" : name);
-  fresh->count = 1;
+  return fresh;
+}
+
+/* What is cut off ends with the "…" by which the beginning of a secret is known. */
+static void add_status(dr_http_stats *stats, const dr_sample *sample) {
+  static const char cut[] = "…";
+  dr_stats_status *place = place_of(stats, sample->status);
+  place->count++;
+  if (sample->good) return;
+  place->bad++;
+  if (place->why[0] || !sample->why) return;
+  dr__copy_text(place->why, sizeof place->why - strlen(cut), sample->why);
+  size_t length = strlen(place->why);
+  if (length < strlen(sample->why)) memcpy(place->why + length, cut, sizeof cut);
 }
 
 static void add_version(dr_http_stats *stats, const char *text, uint64_t at_us) {
@@ -109,7 +119,7 @@ static void note_gap(uint64_t *longest, uint64_t *at, uint64_t gap, uint64_t beg
 void dr__http_stats_add(dr_http_stats *stats, const dr_sample *sample) {
   uint64_t at = since(sample->now_us, stats->started_us);
   stats->requests++;
-  add_status(stats, sample->status);
+  add_status(stats, sample);
   if (sample->answered) add_latency(stats, sample->latency_us);
   if (sample->version) add_version(stats, sample->version, at);
   if (!sample->good) {
@@ -145,9 +155,21 @@ static int put_statuses(json_t *report, const dr_http_stats *stats) {
   return json_object_set_new(report, "statuses", statuses) | failed;
 }
 
-/* When the last answer of another version than `version` came. */
+static int put_cause(json_t *report, const dr_http_stats *stats) {
+  const dr_stats_status *most = NULL;
+  for (unsigned i = 0; i < stats->status_count; i++) {
+    const dr_stats_status *one = &stats->statuses[i];
+    if (one->bad > 0 && (!most || one->bad > most->bad)) most = one;
+  }
+  if (!most) return 0;
+  const char *text = most->why[0] ? most->why : most->name;
+  return json_object_set_new(report, "cause", dr__http_json_text(text, strlen(text)));
+}
+
+/* From when on only `version` answered: not before its first answer, nor before the last one of
+ * another. */
 static uint64_t settled_at(const dr_http_stats *stats, unsigned version) {
-  uint64_t last = 0;
+  uint64_t last = stats->versions[version].first_us;
   for (unsigned i = 0; i < stats->version_count; i++) {
     if (i != version && stats->versions[i].last_us > last) last = stats->versions[i].last_us;
   }
@@ -198,7 +220,7 @@ json_t *dr__http_stats_report(const dr_http_stats *stats, uint64_t now_us) {
   json_t *report = json_object();
   if (!report) return NULL;
   int failed = put_counts(report, stats, now_us) | put_latencies(report, stats) |
-               put_statuses(report, stats) | put_versions(report, stats);
+               put_statuses(report, stats) | put_cause(report, stats) | put_versions(report, stats);
   if (!failed) return report;
   json_decref(report);
   return NULL;

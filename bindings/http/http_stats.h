@@ -14,7 +14,8 @@ enum {
   DR_STATS_DOUBLINGS = 32, /* up to 2^37 µs */
   DR_STATS_VERSIONS = 8,   /* distinct versions told apart; further ones are not counted by name */
   DR_STATS_STATUSES = 16,
-  DR_STATS_VERSION_SIZE = 64
+  DR_STATS_VERSION_SIZE = 64,
+  DR_STATS_WHY_SIZE = 160
 };
 
 typedef struct dr_stats_version {
@@ -27,6 +28,8 @@ typedef struct dr_stats_version {
 typedef struct dr_stats_status {
   char name[24]; /* "200", or the error's code: "http.connect" */
   uint64_t count;
+  uint64_t bad;                /* of these, not the expected answer */
+  char why[DR_STATS_WHY_SIZE]; /* the first of the bad ones in words, or "" */
 } dr_stats_status;
 
 typedef struct dr_http_stats {
@@ -54,6 +57,7 @@ typedef struct dr_sample {
   bool answered;       /* there was an answer, so that the latency counts */
   bool good;           /* it was the expected one */
   const char *status;  /* "200" or an error's code */
+  const char *why;     /* it was not good, in words; or NULL */
   const char *version; /* or NULL */
 } dr_sample;
 
@@ -68,10 +72,10 @@ uint64_t dr__http_stats_percentile(const dr_http_stats *stats, double share);
 
 /* The report at the end:
  * {requests, failures, longest_gap (s), longest_gap_at (s), p50_ms, p95_ms, max_ms, seconds,
- * statuses {name: count}, late_ms, and when versions were seen: first_version, last_version,
- * versions {text: answers}, and when they differ version_changed_at (s: the first answer of the
- * last version), version_settled_at (s: from here on only that one)}. A silence that lasts until
- * now counts. NULL when memory is short. */
+ * statuses {name: count}, late_ms; when requests failed cause (the most frequent one, in words);
+ * when versions were seen first_version, last_version, versions {text: answers}, and when they
+ * differ version_changed_at (s: the first answer of the last version), version_settled_at (s: from
+ * here on only that one)}. A silence that lasts until now counts. NULL when memory is short. */
 json_t *dr__http_stats_report(const dr_http_stats *stats, uint64_t now_us);
 
 #endif

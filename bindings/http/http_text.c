@@ -84,3 +84,8 @@ const char *dr__http_phrase(int status) {
   }
   return "";
 }
+
+const char *dr__http_reason(const char *message) {
+  const char *colon = strstr(message, ": ");
+  return colon ? colon + 2 : message;
+}

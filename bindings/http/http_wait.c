@@ -100,12 +100,6 @@ static void end_too_late(dr_http_wait *wait) {
 
 static void plan_next(dr_http_wait *wait);
 
-/* The errors of the client begin with "GET http://…: ", which the message says anyway. */
-static const char *reason_of(const char *message) {
-  const char *colon = strstr(message, ": ");
-  return colon ? colon + 2 : message;
-}
-
 /* Remembers why the answer was not good enough, for the progress line and for the end. */
 static void remember(dr_http_wait *wait, const dr_http_response *answer, dr_err *err,
                      const char *why) {
@@ -114,7 +108,7 @@ static void remember(dr_http_wait *wait, const dr_http_response *answer, dr_err 
   wait->shown = answer ? dr__http_describe(answer) : NULL;
   dr_err_clear(&wait->last_err);
   if (err) dr__err_move(&wait->last_err, err);
-  dr__copy_text(wait->last, sizeof wait->last, err ? reason_of(wait->last_err.message) : why);
+  dr__copy_text(wait->last, sizeof wait->last, err ? dr__http_reason(wait->last_err.message) : why);
 }
 
 static void on_answer(void *data, dr_http_response *answer, dr_err *err) {

@@ -136,11 +136,13 @@ static void acquire_error(lock *l, dr_err *err) {
 
 /* A lock that is gone although nobody gave it back: another run may begin there, so this one ends.
  * Where it is ending already, that much is told. */
-static void tell_lost(const lock *l) {
+static void tell_lost(lock *l) {
   dr_err err = DR_ERR_INIT;
   dr__fail(&err, "lock.lost", "the lock \"%s\" on %s was lost with its connection", l->name,
            dr__target_machine(l->target));
-  dr__err_hint(&err, "another run may have begun there: look before running again");
+  dr__err_hint(&err, "what was running there may still run, and another run may have begun: look "
+                     "before running again");
+  if (l->how.err.code[0]) dr__err_because(&err, &l->how.err);
   if (!dr__runtime_stop(l->all->rt, &err))
     dr__runtime_emit(l->all->rt, DR_EVENT_LOG,
                      json_pack("{s:s, s:s}", "level", "warn", "message", err.message));

@@ -10,7 +10,7 @@ local Engine = {}
 ---@field command? string|string[] text for the container's shell, or exact words; default: the image's
 ---@field entrypoint? string|string[]
 ---@field env? table<string, string> wins over env_file
----@field env_file? string|string[] files on the target, read by the target's user; NAME=value a line, as docker reads them
+---@field env_file? string|string[] files on the target, read by the target's user, `~/` is its home; NAME=value a line, as docker reads them
 ---@field ports? string|string[] "127.0.0.1:8000:80", "8000:80", "80/udp"; a range is written port by port
 ---@field volumes? string|string[] "media:/app/media", "/srv/media:/app/media:ro"
 ---@field network? string

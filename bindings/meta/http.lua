@@ -5,7 +5,7 @@
 -- Every request may fail with http.resolve, http.connect, http.timeout, http.closed, http.tls, http.tls_expired, http.tls_name,
 -- http.tls_untrusted, http.proxy, http.protocol, http.redirects, http.url, http.method, http.header, http.request, http.setup,
 -- http.failed, http.no_way (from inside a container). A status such as 500 is an answer, not a failure, except where one is
--- expected.
+-- expected: with `status`, or by http.expect.
 
 ---@class deployrun.Http
 http = {}
@@ -53,6 +53,7 @@ function Target:http() end
 ---@field address string the peer's IP address; "" through a tunnel
 
 ---@class deployrun.GetOptions: deployrun.RequestOptions
+---@field status? integer|string|(integer|string)[] which must come: 201, "2xx" or a list of these; default any
 ---@field secret? string|string[] fields of the answer ("access_token", "header:x-token") that are secrets from then on
 
 ---Reads a URL. Query: in a dry run too, as long as no planned action may change the answer.
@@ -75,7 +76,9 @@ function http.head(url, options) end
 ---@field idempotent? boolean it may be sent again when it is in doubt; default false
 
 ---Sends a request of any method. GET and HEAD are queries and take neither json nor body; all others are actions (change)
----and are not repeated.
+---and are not repeated. Without `status` every answer is a success, 405 and 500 too; with it another one fails.
+---
+---Fails: http.status, with the beginning of the answer's body.
 ---@param options deployrun.SendOptions
 ---@return deployrun.Answer
 function http.request(options) end
@@ -132,7 +135,9 @@ function Session:get(path, options) end
 ---@return deployrun.Answer
 function Session:head(path, options) end
 
----POST. Actions: change; so are put, patch and delete.
+---POST. Actions: change; so are put, patch and delete. As http.request: without `status` every answer is a success.
+---
+---Fails: http.status.
 ---@param path string
 ---@param options? deployrun.SendOptions
 ---@return deployrun.Answer
@@ -231,6 +236,7 @@ function http.expect(url, options) end
 ---@field max_ms number
 ---@field late_ms number how late the prober itself was at most
 ---@field statuses table<string, integer> "200" or an error's code → count
+---@field cause? string why requests failed, the most frequent cause in words
 ---@field first_version? string
 ---@field last_version? string
 ---@field versions? table<string, integer> version → answers
@@ -238,7 +244,7 @@ function http.expect(url, options) end
 ---@field version_settled_at? number seconds after the start: from here on only that one
 
 ---Asks a URL at a constant rate in the background, until it is stopped, closed (`local probe <close> = …`) or the run ends. Its
----report stands at the end of the run. Each request has a connection of its own.
+---report stands at the end of the run, with a warning when no answer was the expected one. Each request has a connection of its own.
 ---
 ---Check: in a dry run it is only recorded. Fails: recipe.argument, http.url.
 ---@param options deployrun.ProbeOptions

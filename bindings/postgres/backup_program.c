@@ -132,17 +132,17 @@ typedef struct secrets {
 
 /* The password goes by standard input. Where it is also somebody's name (user and password
  * "postgres"), the name is no secret. */
-static bool is_secret(const char *value, void *data) {
+static const char *secret_in(const char *value, void *data) {
   const secrets *known = data;
-  if (known->password && strcmp(value, known->password) == 0) return true;
-  if (known->password && strstr(value, known->password)) return false;
-  return dr__runtime_is_secret(value, known->rt);
+  if (known->password && strcmp(value, known->password) == 0) return "password";
+  if (known->password && strstr(value, known->password)) return NULL;
+  return dr__runtime_secret_in(value, known->rt);
 }
 
 static int begin(dr_backup_program *self, dr_op *op, const dr_backup_command *how, dr_err *err) {
   dr_command command;
   secrets known = {how->password, dr__op_runtime(op)};
-  int status = dr__command_build(&command, self->view, how->argv, NULL, 0, is_secret, &known, err);
+  int status = dr__command_build(&command, self->view, how->argv, NULL, 0, secret_in, &known, err);
   if (status != DR_OK) return status;
   status = dr__sudo_prepare(&command, self->view, false, err);
   dr_exec_request request = {.argv = command.argv,

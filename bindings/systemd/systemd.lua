@@ -19,9 +19,13 @@ local function known(unit)
     hint = "call its methods with a colon: unit:restart()" }
 end
 
+-- What says which unit: no option of its methods.
+local identity = { unit = true, user = true }
+
 -- The arguments of an op on a unit: the options and the unit.
 local function args_of(unit, method, options)
   local it = known(unit)
+  dr.check_op_options("unit:" .. method, "systemd." .. method, options, identity)
   return it.target, dr.with_options(method, options, { unit = it.name, user = it.user })
 end
 
@@ -109,6 +113,7 @@ local function act(unit, verb, options)
   for name, value in next, options or {} do
     if name == "serves" and verb ~= "stop" then serves = value else args[name] = value end
   end
+  dr.check_op_options("unit:" .. verb, "systemd." .. verb, options, identity, { serves = verb ~= "stop" or nil })
   dr.check_serves(verb, serves)
   local result = op[verb](args_of(unit, verb, args))
   if dr.dry() then

@@ -27,7 +27,7 @@
 typedef struct builder {
   json_t *words;   /* array, owned */
   json_t *secrets; /* array of values, in the order they are read; owned */
-  dr_is_secret is_secret;
+  dr_secret_in secret_in;
   void *data;
   dr_err *err;
 } builder;
@@ -110,8 +110,9 @@ char *dr__shell_quote(const json_t *argv) {
 
 /* ------------------------------------------------------------ building */
 
-static bool holds_secret(const builder *b, const char *value) {
-  return b->is_secret && b->is_secret(value, b->data);
+/* The name of a secret in it, or NULL. */
+static const char *holds_secret(const builder *b, const char *value) {
+  return b->secret_in ? b->secret_in(value, b->data) : NULL;
 }
 
 /* A string that a process can be given: no zero byte inside. */
@@ -299,24 +300,26 @@ static int join_input(dr_command *out, const json_t *secrets, const char *input,
 
 /* The last line of defence: whatever a view or an op was given, no word holds a secret. */
 static int refuse_secrets(const builder *b, const dr_command *command) {
-  bool found = command->cwd && holds_secret(b, command->cwd);
-  for (size_t i = 0; i < json_array_size(command->argv); i++)
-    found = found || holds_secret(b, json_string_value(json_array_get(command->argv, i)));
-  if (!found) return DR_OK;
-  dr__fail(
-      b->err, "secret.in_command",
-      "the command holds a secret, which everybody on the machine could see in the process list");
+  const char *name = command->cwd ? holds_secret(b, command->cwd) : NULL;
+  const char *where = name ? "the command's folder" : "the command";
+  for (size_t i = 0; !name && i < json_array_size(command->argv); i++)
+    name = holds_secret(b, json_string_value(json_array_get(command->argv, i)));
+  if (!name) return DR_OK;
+  dr__fail(b->err, "secret.in_command",
+           "%s holds the secret %s, which every process list would show", where, name);
   dr__err_hint(b->err,
                "give it to the command in an environment variable: target:env{NAME = secret}"
-               ":run(…), or by standard input: stdin = secret");
+               ":run(…), or by standard input: stdin = secret; a variable of an env file that is "
+               "no secret is read with plain = { \"%s\" }",
+               name);
   return DR_FAILED;
 }
 
 int dr__command_build(dr_command *out, const dr_target *target, const json_t *command,
-                      const char *input, size_t input_length, dr_is_secret is_secret, void *data,
+                      const char *input, size_t input_length, dr_secret_in secret_in, void *data,
                       dr_err *err) {
   *out = (dr_command){0};
-  builder b = {.is_secret = is_secret, .data = data, .err = err};
+  builder b = {.secret_in = secret_in, .data = data, .err = err};
   b.words = command_words(command, err);
   if (!b.words) return DR_FAILED;
   b.secrets = json_array();
@@ -357,12 +360,12 @@ char *dr__command_line(const dr_command *command) {
 
 /* `A=b ` of the environment. The gate masks a secret where it finds it as it is; one that quoting
  * would change is not shown. */
-static void add_preview_env(dr_text *text, const json_t *env, dr_is_secret is_secret, void *data) {
+static void add_preview_env(dr_text *text, const json_t *env, dr_secret_in secret_in, void *data) {
   const char *name;
   json_t *value;
   json_object_foreach((json_t *)env, name, value) {
     const char *string = json_string_value(value);
-    bool hidden = is_secret && strpbrk(string, "'\n") && is_secret(string, data);
+    bool hidden = secret_in && strpbrk(string, "'\n") && secret_in(string, data);
     dr__text_printf(text, "%s=", name);
     if (hidden)
       dr__text_puts(text, "[secret]");
@@ -374,7 +377,7 @@ static void add_preview_env(dr_text *text, const json_t *env, dr_is_secret is_se
 
 /* The command inside one view: `cd DIR && sudo -u USER A=b WORDS`. */
 static void add_preview_view(dr_text *text, const dr_target *view, const json_t *command,
-                             dr_is_secret is_secret, void *data) {
+                             dr_secret_in secret_in, void *data) {
   if (view->cwd) {
     dr__text_puts(text, "cd ");
     add_folder(text, view->cwd);
@@ -386,7 +389,7 @@ static void add_preview_view(dr_text *text, const dr_target *view, const json_t 
     add_word(text, view->user, false);
     dr__text_puts(text, " ");
   }
-  add_preview_env(text, view->env, is_secret, data);
+  add_preview_env(text, view->env, secret_in, data);
   bool wrapped = view->sudo || json_object_size(view->env) > 0;
   if (json_is_string(command) && wrapped) dr__text_puts(text, "sh -c ");
   if (json_is_string(command) && wrapped)
@@ -410,15 +413,15 @@ static json_t *preview_outer(const dr_target *view, const json_t *command, const
   return NULL;
 }
 
-char *dr__command_preview(const dr_target *target, const json_t *command, dr_is_secret is_secret,
+char *dr__command_preview(const dr_target *target, const json_t *command, dr_secret_in secret_in,
                           void *data) {
   dr_text text = {0};
-  add_preview_view(&text, target, command, is_secret, data);
+  add_preview_view(&text, target, command, secret_in, data);
   char *line = dr__text_take(&text);
   if (!target->within || !line) return line;
   json_t *outer = preview_outer(target, command, line);
   free(line);
-  line = outer ? dr__command_preview(target->within, outer, is_secret, data) : NULL;
+  line = outer ? dr__command_preview(target->within, outer, secret_in, data) : NULL;
   json_decref(outer);
   return line;
 }

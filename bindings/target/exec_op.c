@@ -441,7 +441,7 @@ static run *new_run(dr_op *op, const dr_exec_spec *spec, dr_err *err) {
   r->timer.data = r;
   r->target = view_of(op, spec);
   int status = r->target ? dr__command_build(&r->command, r->target, spec->command, spec->input,
-                                             spec->input_length, dr__runtime_is_secret,
+                                             spec->input_length, dr__runtime_secret_in,
                                              dr__op_runtime(op), err)
                          : dr__err_nomem(err);
   if (status == DR_OK && spec->pty && r->command.input_length > spec->input_length)
@@ -500,5 +500,5 @@ void dr__exec_failed(const dr_op *op, int status, dr_err *err) {
 }
 
 char *dr__exec_preview(const dr_op *op, const json_t *command) {
-  return dr__command_preview(op->target, command, dr__runtime_is_secret, dr__op_runtime(op));
+  return dr__command_preview(op->target, command, dr__runtime_secret_in, dr__op_runtime(op));
 }

@@ -115,9 +115,13 @@ static int read_identities(parsed *out, const json_t *value, dr_err *err) {
 static int read_number(double *out, const char *name, const json_t *value, double most,
                        dr_err *err) {
   double number = json_is_number(value) ? json_number_value(value) : -1;
-  if (!(number > 0 && number <= most))
-    return dr__fail(err, "recipe.argument", "host: '%s' takes a number above 0, at most %g", name,
-                    most);
+  if (!(number > 0 && number <= most)) {
+    char *given = json_dumps(value, JSON_ENCODE_ANY);
+    dr__fail(err, "recipe.argument", "host: '%s' takes a number above 0, at most %g, not %.60s",
+             name, most, given ? given : "this");
+    free(given);
+    return DR_RECIPE;
+  }
   *out = number;
   return DR_OK;
 }

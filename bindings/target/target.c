@@ -123,6 +123,7 @@ static int l_host(lua_State *L) {
   json_decref(options);
   if (status != DR_OK) {
     dr__err_target(&err, name);
+    dr__lua_where(L, err.where, sizeof err.where);
     return dr__error_throw(L, &err);
   }
   dr_target *target = dr__target_new(transport, name);

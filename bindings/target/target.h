@@ -162,7 +162,7 @@ bool dr__env_name_ok(const char *name);
 
 /* What a transport is to run for `command` (a JSON string for the shell, or an array of exact
  * words) on a view: sudo, folder, environment and the words that lead in put around it. Environment
- * values that hold a secret (is_secret) go in by standard input, never by argv. */
+ * values that hold a secret (secret_in) go in by standard input, never by argv. */
 typedef struct dr_command {
   json_t *argv;
   const char *cwd; /* borrowed from the view, or NULL */
@@ -171,13 +171,14 @@ typedef struct dr_command {
   size_t input_length;
 } dr_command;
 
-typedef bool (*dr_is_secret)(const char *value, void *data);
+/* The name of a secret whose value is in the text, or NULL. */
+typedef const char *(*dr_secret_in)(const char *value, void *data);
 
 /* Fails with command.argument (not a command, a zero byte, a bad variable name) or
- * secret.in_command (a secret would be visible in the process list). is_secret may be NULL. *out is
+ * secret.in_command (a secret would be visible in the process list). secret_in may be NULL. *out is
  * cleared on failure. */
 int dr__command_build(dr_command *out, const dr_target *target, const json_t *command,
-                      const char *input, size_t input_length, dr_is_secret is_secret, void *data,
+                      const char *input, size_t input_length, dr_secret_in secret_in, void *data,
                       dr_err *err);
 
 /* Frees what the command owns, overwriting its input first. */
@@ -196,7 +197,7 @@ char *dr__command_line(const dr_command *command);
 /* The line a person reviews: `cd /srv && sudo FOO=bar git pull`; malloc'd. Secrets are masked later
  * by the gate, which finds them as they are; a secret that quoting would change is shown as
  * [secret]. */
-char *dr__command_preview(const dr_target *target, const json_t *command, dr_is_secret is_secret,
+char *dr__command_preview(const dr_target *target, const json_t *command, dr_secret_in secret_in,
                           void *data);
 
 /* ---- exec_op.c: ops that are one command on a target (git, compose, systemctl … build on it) */

@@ -269,7 +269,7 @@ uv_loop_t *dr__runtime_loop(dr_runtime *rt) {
   return &rt->loop;
 }
 
-bool dr__runtime_is_secret(const char *value, void *data) {
+const char *dr__runtime_secret_in(const char *value, void *data) {
   dr_runtime *rt = data;
   return dr__secrets_found(rt->secrets, value, strlen(value));
 }

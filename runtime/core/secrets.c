@@ -228,10 +228,12 @@ static const entry *match_cut(const dr_secrets *secrets, const char *text, size_
   return NULL;
 }
 
-bool dr__secrets_found(const dr_secrets *secrets, const char *text, size_t length) {
-  for (size_t i = 0; i < secrets->count; i++)
-    if (memmem(text, length, secrets->entries[i].value, secrets->entries[i].length)) return true;
-  return false;
+const char *dr__secrets_found(const dr_secrets *secrets, const char *text, size_t length) {
+  for (size_t i = 0; i < secrets->count; i++) {
+    const entry *e = &secrets->entries[i];
+    if (memmem(text, length, e->value, e->length)) return e->name;
+  }
+  return NULL;
 }
 
 /* True when there is anything to be masked. */

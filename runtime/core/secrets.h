@@ -21,8 +21,8 @@ void dr__secrets_free(dr_secrets *secrets);
  * memory is short. A known value is accepted again. */
 bool dr__secrets_add(dr_secrets *secrets, const char *name, const char *value);
 
-/* True when the text contains a secret value. */
-bool dr__secrets_found(const dr_secrets *secrets, const char *text, size_t length);
+/* The name of a secret whose value the text contains, or NULL. */
+const char *dr__secrets_found(const dr_secrets *secrets, const char *text, size_t length);
 
 /* The text with every secret replaced by "[secret NAME]", also the beginning of one that was cut
  * off by a "…"; malloc'd, NUL-terminated, *length updated. NULL when memory is short. */

@@ -124,6 +124,16 @@ function dr.check_options(what, options, allowed)
   end
 end
 
+-- The same for a method that passes its options on to an op: it takes what the op takes, but for what it sets itself
+-- (the names in `set`), and `own`.
+function dr.check_op_options(what, op, options, set, own)
+  if options == nil then return end
+  local allowed = core.op_options(op)
+  for name in next, set do allowed[name] = nil end
+  for name in next, own or {} do allowed[name] = true end
+  dr.check_options(what, options, allowed)
+end
+
 -- Throws that a function was called with something it does not take.
 local function wrong_argument(message, hint)
   return core.raise { code = "recipe.argument", message = message, hint = hint }

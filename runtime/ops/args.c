@@ -158,6 +158,44 @@ static int reject_unknown(lua_State *L, int index, const dr_opspec *spec, dr_err
   return 0;
 }
 
+/* A value as it is shown to the person who wrote it: a text between quotes. What is cut off ends
+ * with the "…" by which the beginning of a secret is known. */
+static void show(lua_State *L, int index, char *shown, size_t size) {
+  int type = lua_type(L, index);
+  if (type == LUA_TSTRING) {
+    char text[60];
+    dr__copy_text(text, sizeof text, lua_tostring(L, index));
+    bool whole = strcmp(text, lua_tostring(L, index)) == 0;
+    snprintf(shown, size, "\"%s%s\"", text, whole ? "" : "…");
+  } else if (type == LUA_TNUMBER || type == LUA_TBOOLEAN) {
+    snprintf(shown, size, "%s", luaL_tolstring(L, index, NULL));
+    lua_pop(L, 1);
+  } else {
+    snprintf(shown, size, "%s", lua_typename(L, type));
+  }
+}
+
+/* What was given instead: of a list, which of its words is none. */
+static void show_given(lua_State *L, int index, dr_arg_type type, char *shown, size_t size) {
+  bool list = type == DR_ARG_COMMAND || type == DR_ARG_STRINGS;
+  lua_Integer count = (lua_Integer)lua_rawlen(L, index), i = 1;
+  if (!list || !lua_istable(L, index)) {
+    show(L, index, shown, size);
+    return;
+  }
+  for (; i <= count; i++) {
+    char word[96];
+    int kind = lua_rawgeti(L, index, i);
+    bool good = kind == LUA_TSTRING || lua_isinteger(L, -1);
+    show(L, lua_gettop(L), word, sizeof word);
+    lua_pop(L, 1);
+    if (good) continue;
+    snprintf(shown, size, "a list whose word %d is %s", (int)i, word);
+    return;
+  }
+  snprintf(shown, size, "an empty list");
+}
+
 /* Reads one argument into args. */
 static int take(lua_State *L, int index, const dr_opspec *spec, const dr_arg *arg, json_t *args,
                 dr_err *err) {
@@ -171,9 +209,12 @@ static int take(lua_State *L, int index, const dr_opspec *spec, const dr_arg *ar
   } else {
     const char *problem = NULL;
     json_t *value = read_one(L, lua_gettop(L), arg->type, &problem);
-    if (!value || json_object_set_new(args, arg->name, value) != 0)
+    if (!value || json_object_set_new(args, arg->name, value) != 0) {
+      char given[160];
+      show_given(L, lua_gettop(L), arg->type, given, sizeof given);
       failed = dr__fail(err, "recipe.argument", "%s: '%s' takes %s, not %s", spec->name, arg->name,
-                        type_names[arg->type], luaL_typename(L, -1));
+                        type_names[arg->type], given);
+    }
     if (failed && problem) dr__err_hint(err, "it is, or has in it, %s", problem);
   }
   lua_pop(L, 1);

@@ -77,9 +77,9 @@ dr_runtime *dr__op_runtime(const dr_op *op);
 dr_runtime *dr__lua_runtime(lua_State *L);
 uv_loop_t *dr__runtime_loop(dr_runtime *rt);
 
-/* True when the text contains the value of a secret known to the runtime. `data` is the dr_runtime.
- */
-bool dr__runtime_is_secret(const char *value, void *data);
+/* The name of a secret known to the runtime whose value the text contains, or NULL. `data` is the
+ * dr_runtime. */
+const char *dr__runtime_secret_in(const char *value, void *data);
 
 /* Asks the person at the terminal through dr_options.asker; malloc'd answer or NULL. A `secret`
  * answer is registered for masking under `name`. */

@@ -88,19 +88,32 @@ static int throw_text(lua_State *L, dr_op *op, const char *code, const char *mes
 
 /* ------------------------------------------------------------ admitting */
 
-/* Words of a command are seen by everybody who can list processes. */
-static bool shows_secret(const dr_op *op) {
+/* Words of a command are seen by everybody who can list processes. Throws when `text` holds a
+ * secret; `number` says which word it is, 0 that it is the whole command. */
+static void refuse_secret(lua_State *L, dr_op *op, const char *text, size_t number) {
+  const char *name = text ? dr__runtime_secret_in(text, op->run->rt) : NULL;
+  char word[64] = "the command";
+  if (!name) return;
+  if (number) snprintf(word, sizeof word, "word %zu of the command", number);
+  dr__fail(&op->err, "secret.in_command",
+           "%s holds the secret %s, which every process list would show", word, name);
+  dr__err_hint(&op->err,
+               "give it by the environment (target:env{…}) or as stdin; a variable of an env file "
+               "that is no secret is read with plain = { \"%s\" }",
+               name);
+  throw(L, op, &op->err);
+}
+
+static void refuse_secrets(lua_State *L, dr_op *op) {
   for (const dr_arg *arg = op->spec->args; arg && arg->name; arg++) {
     json_t *value = dr__arg(op, arg->name), *word;
     size_t i;
     if (arg->type != DR_ARG_COMMAND) continue;
-    if (json_is_string(value) && dr__runtime_is_secret(json_string_value(value), op->run->rt))
-      return true;
+    refuse_secret(L, op, json_string_value(value), 0);
     json_array_foreach(value, i, word) {
-      if (dr__runtime_is_secret(json_string_value(word), op->run->rt)) return true;
+      refuse_secret(L, op, json_string_value(word), i + 1);
     }
   }
-  return false;
 }
 
 static void admit(lua_State *L, dr_op *op) {
@@ -117,10 +130,7 @@ static void admit(lua_State *L, dr_op *op) {
   lua_settop(L, BOX);
   if (!failed && op->spec->check) failed = op->spec->check(op, &op->err);
   if (dr__op_whole(op, &op->err) != DR_OK || failed) throw(L, op, &op->err);
-  if (shows_secret(op))
-    throw_text(L, op, "secret.in_command",
-               "a secret would stand on a command line, where every process list shows it",
-               "give it by the environment (target:env{…}) or as stdin");
+  refuse_secrets(L, op);
   op->preview = op->spec->preview ? op->spec->preview(op) : strdup(op->spec->name);
   if (!op->preview) dr__error_nomem(L);
   if (dr__op_whole(op, &op->err) != DR_OK) throw(L, op, &op->err);
@@ -331,6 +341,18 @@ static int l_op(lua_State *L) {
   return 1;
 }
 
+/* op_options(name) -> {option = true} of what the op takes */
+static int l_op_options(lua_State *L) {
+  const dr_opspec *spec = dr__op_find(luaL_checkstring(L, 1));
+  if (!spec) return luaL_error(L, "there is no op '%s'", lua_tostring(L, 1));
+  lua_newtable(L);
+  for (const dr_arg *arg = spec->args; arg && arg->name; arg++) {
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, arg->name);
+  }
+  return 1;
+}
+
 /* assumed(value) -> boolean */
 static int l_assumed(lua_State *L) {
   lua_pushboolean(L, dr__plan_is_stub(L, 1));
@@ -499,6 +521,7 @@ static int l_name_distance(lua_State *L) {
 }
 
 const luaL_Reg dr__gate_functions[] = {{"op", l_op},
+                                       {"op_options", l_op_options},
                                        {"assumed", l_assumed},
                                        {"stub_values", l_stub_values},
                                        {"mode", l_mode},

@@ -93,6 +93,8 @@ static void add_measured(ui_buf *out, const ui_screen *screen, const ui_probe *p
   ui_buf_add(out, ", ");
   ui_add_count(out, probe->failed);
   ui_buf_add(out, " failed");
+  if (probe->failed > 0 && probe->cause != NULL && *probe->cause != '\0')
+    ui_buf_printf(out, " (most often: %s)", probe->cause);
   add_silence(out, probe->silence_s);
   if (probe->p95_ms >= 0) ui_buf_printf(out, ", p95 %.0f ms", probe->p95_ms);
   if (probe->versions != NULL && *probe->versions != '\0') {

@@ -48,6 +48,7 @@ static void add_probe(ui_tally *tally, const dr_event *event, const char *arrow)
       .url = take(event, "url"),
       .requests = dr_event_number(event, "requests", 0),
       .failed = dr_event_number(event, "failed", dr_event_number(event, "failures", 0)),
+      .cause = take(event, "cause"),
       .silence_s = dr_event_number(event, "longest_gap", -1),
       .p95_ms = dr_event_number(event, "p95_ms", -1),
       .versions = take_versions(event, arrow),
@@ -157,6 +158,7 @@ void ui_tally_event(ui_tally *tally, const dr_event *event, const char *arrow) {
 void ui_tally_free(ui_tally *tally) {
   for (size_t i = 0; i < tally->probe_count; i++) {
     free(tally->probes[i].url);
+    free(tally->probes[i].cause);
     free(tally->probes[i].versions);
   }
   for (size_t i = 0; i < tally->undo_count; i++) {

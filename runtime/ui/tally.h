@@ -13,6 +13,7 @@ typedef struct ui_probe {
   char *url;
   double requests;
   double failed;
+  char *cause;      /* clean text: why most of these failed, or "" */
   double silence_s; /* the longest time without a good answer */
   double p95_ms;    /* negative: unknown */
   char *versions;   /* clean text: "version 1 → 2 after 8.3 s", or "" */

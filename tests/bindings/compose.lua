@@ -115,6 +115,18 @@ return spec.recipe("compose", {
     stack:recreate("worker", { healthy_within = 20, grace = 1 })
     t.equal(#stack:ps("worker"), t.real and 2 or 1)
   end },
+  { "what was replaced in vain runs again, and it is said", function(t)
+    local stack = t.facts
+    local options = { healthy_within = 20, grace = 1, check = function() if t.real then fail("not this one") end end }
+    t.fails("failed", stack.replace, stack, "api", options)
+    options.mode = "stop-first"
+    t.fails("failed", stack.replace, stack, "worker", options)
+    stack:up { services = { "polite" } }
+    local none = { image = "deployrun-composespec/none:1", grace = 1 }
+    t.fails("docker.no_such_image", stack.recreate, stack, "polite", none)
+    t.equal(#stack:ps("worker"), t.real and 2 or 1)
+    stack:stop("polite")
+  end },
   { "what could not be undone before the old image is back does not keep the old containers down", function(t)
     local stack = t.facts
     stack:replace("worker", { mode = "stop-first", healthy_within = 20, grace = 1,

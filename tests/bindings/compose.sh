@@ -76,6 +76,12 @@ return recipe { name = "unknown", run = function()
       fail(verb .. ": " .. (accepted and "accepted" or tostring(problem)))
     end
   end
+  local accepted, problem = pcall(stack.stop, stack, "api", { grce = 1 })
+  if accepted or problem.message ~= "stack:stop has no option 'grce'" or problem.hint:find("project", 1, true) then
+    fail(tostring(problem) .. " " .. tostring(problem.hint))
+  end
+  accepted, problem = pcall(stack.replace, stack, "api", { mode = "start-frist" })
+  if accepted or not problem.message:find('no mode "start-frist"', 1, true) then fail(tostring(problem)) end
   calls.restart()
 end }
 LUA
@@ -191,4 +197,8 @@ for way in none cd; do
   grep -q "command.no_such_folder" first.out || fail "$(cat first.out)"
 done
 
-"$DEPLOYRUN" "$DEPLOYRUN_SOURCE_DIR/tests/bindings/compose.lua"
+"$DEPLOYRUN" "$DEPLOYRUN_SOURCE_DIR/tests/bindings/compose.lua" >all.out 2>&1 || fail "$(cat all.out)"
+for what in 'api: the containers before it go on serving' 'worker runs again, from the image it had before' \
+  'polite runs again, from the image it had before'; do
+  grep -q "$what" all.out || fail "it does not say '$what': $(cat all.out)"
+done

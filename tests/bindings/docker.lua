@@ -49,7 +49,10 @@ return spec.recipe("docker", {
     t.equal(well.how, "answers")
     local problem = t.fails("docker.unhealthy", docker.wait_healthy, docker, name,
       { within = 0.5, http = { port = 80, path = "/missing" } })
-    if problem then t.matches(problem.message, "404") end
+    if problem then
+      t.matches(problem.message, "404")
+      t.equal(problem.cause.code, "http.expect_failed")
+    end
   end },
   { "a container that exits is noticed at once, with its last words", function(t, here)
     local docker = here:docker()
@@ -139,7 +142,11 @@ return spec.recipe("docker", {
     t.equal(docker:exec(name, { "id", "-un" }, { user = "nobody" }).stdout, "nobody\n")
     t.equal(docker:exec(name, "exit 7", { any_status = true }).status, 7)
     local problem = t.fails("command.failed", docker.exec, docker, name, "echo because; exit 7")
-    if problem then t.equal(problem.detail, "because\n") end
+    if problem then
+      t.equal(problem.detail, "because\n")
+      t.matches(problem.message, '^"echo because; exit 7" in .* exited with status 7$')
+      t.matches(problem.hint, "any_status = true")
+    end
     t.fails("command.failed", docker.exec, docker, name, { "no-such-program" })
     t.fails("command.timeout", docker.exec, docker, name, "sleep 5", { timeout = 0.3 })
   end },

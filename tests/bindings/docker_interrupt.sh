@@ -46,6 +46,7 @@ return recipe { name = "r", params = { what = param.string {} }, run = function(
     return
   end
   local docker = host("local"):docker()
+  if p.what == "plan" then docker:start("deployrun-interruptspec-$$") end
   if p.what == "exec" then return docker:exec("deployrun-interruptspec-$$", { "true" }) end
   local fields = { image = "$image", init = true, labels = { ["deployrun.interruptspec"] = "$$" },
     command = { "sleep", "1000" } }
@@ -61,6 +62,8 @@ return recipe { name = "r", params = { what = param.string {} }, run = function(
   elseif p.what == "network" then
     docker:network_create("deployrun-interruptspec-$$", { labels = fields.labels })
     docker:run(fields)
+  elseif p.what == "plan" then
+    docker:replace(fields)
   else
     docker[p.what](docker, fields)
     if fields.name then docker:wait_exited(fields.name) end
@@ -119,12 +122,18 @@ still_there() {
   [ "$(docker ps -q --no-trunc --filter "label=$mine" --filter "name=^$1$")" = "$(cat old.id)" ] ||
     fail "the old container does not serve again: $(docker ps -a --filter "label=$mine")"
   [ "$(containers | wc -l)" -eq 1 ] || fail "left behind: $(docker ps -a --filter "label=$mine")"
+  grep -q "$2" out || fail "nothing says that the old container serves again: $(cat out)"
   echo "ok: $phase"
 }
+# A plan that cannot ask for the old container calls it by its name, and its image by it.
+"$DEPLOYRUN" r.lua --dry-run what=plan >plan.out 2>&1 || fail "the plan: $(cat plan.out)"
+for line in "docker tag <the image of deployrun-interruptspec-$$>" "docker rm deployrun-interruptspec-$$.previous$"; do
+  grep -q -- "$line" plan.out || fail "the plan does not say '$line': $(cat plan.out)"
+done
 for call in 'before POST /containers/.*/stop' 'after POST /containers/.*/stop' 'before POST /containers/.*/rename' \
   'before POST /containers/create' 'after POST /containers/create' 'before POST /containers/.*/start'; do
   interrupted replace "${call%% *}" "${call#* }"
-  still_there "deployrun-interruptspec-$$"
+  still_there "deployrun-interruptspec-$$" "deployrun-interruptspec-$$: the container before it runs again"
 done
 
 # The same with compose, which makes its containers by a program of its own.
@@ -133,7 +142,7 @@ docker-compose -f stack/docker-compose.yml up -d >out 2>&1
 docker ps -q --no-trunc --filter "label=$mine" >old.id
 for call in 'before POST /containers/create' 'after POST /containers/.*/start'; do
   interrupted compose "${call%% *}" "${call#* }"
-  still_there "${COMPOSE_PROJECT_NAME}_api_1"
+  still_there "${COMPOSE_PROJECT_NAME}_api_1" 'api: the containers before it go on serving'
 done
 
 # fails WHAT HOLD PATTERN…: what it says when the engine does not do this call.

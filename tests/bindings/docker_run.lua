@@ -44,6 +44,9 @@ return spec.recipe("docker_run", {
     local out = docker:exec("runspec-all", "echo \"$FROM_FILE|$BOTH|$NUMBER|$EMPTY|$PWD\"").stdout
     t.equal(out, "from the file|recipe|7||/data\n")
     t.equal(docker:container("runspec-all"):read { "cat", "/proc/1/comm" }, "docker-init")
+    here:run { "sh", "-c", "echo AT_HOME=1 >\"$HOME/deployrun-runspec.env\"" }
+    t.equal(table.concat(docker:env_file("~/deployrun-runspec.env")), t.real and "AT_HOME" or "")
+    here:run { "sh", "-c", "rm \"$HOME/deployrun-runspec.env\"" }
     local names = inside:env_file("app.env")
     t.equal(t.real and table.concat(names, " ") or "", t.real and "FROM_FILE BOTH EMPTY" or "")
   end },
@@ -108,6 +111,26 @@ return spec.recipe("docker_run", {
       t.fails("recipe.argument", docker.run, docker, with({ name = "runspec-second" }, wrong))
     end
   end },
+  { "an option that is none is told by the method that was called", function(t, here)
+    local docker = here:docker()
+    local function none(what, near, call)
+      local problem = t.fails("recipe.option", call)
+      if not problem then return end
+      t.matches(problem.message, "^" .. what .. " has no option '")
+      t.matches(problem.hint, "^did you mean '" .. near .. "'?")
+      t.equal(problem.hint:find("socket", 1, true), nil)
+    end
+    local function replaced(more) return function() docker:replace(with({ name = "runspec-x" }, more)) end end
+    none("docker:replace", "restart", replaced { restrat = "always" })
+    none("docker:replace", "healthy_within", replaced { healty_within = 1 })
+    local problem = t.fails("recipe.argument", docker.run, docker, with { name = "runspec-x", restart = "allways" })
+    if problem then t.equal(problem.message, '"allways" is no restart policy') end
+    none("docker:oneoff", "timeout", function() docker:oneoff(with { timout = 1 }) end)
+    none("docker:stop", "timeout", function() docker:stop("runspec-x", { timout = 1 }) end)
+    none("docker:prune", "keep", function() docker:prune { kep = 1 } end)
+    none("docker:pull", "auth", function() docker:pull(image, { auht = {} }) end)
+    none("docker:events", "since", function() docker:events { sinse = 1 } end)
+  end },
   { "a command runs to its end in a new container, which is then gone", function(t, here)
     local docker = here:docker()
     local result = docker:oneoff(with { command = "echo $A; echo oops >&2; exit 3", env = { A = "b c" },
@@ -120,7 +143,7 @@ return spec.recipe("docker_run", {
     t.fails("command.timeout", docker.oneoff, docker, with { command = "sleep 30", timeout = 0.7 })
     t.fails("docker.out_of_memory", docker.oneoff, docker,
       with { memory = "16m", command = { "python3", "-c", "x = bytearray(500000000)" } })
-    t.equal(#docker:containers { all = true, labels = { ["deployrun.oneoff"] = "1" } }, 0)
+    t.equal(#docker:containers { all = true, labels = { ["deployrun.oneoff"] = "1", ["deployrun.runspec"] = "1" } }, 0)
   end },
   { "a container that exits at once is told with its log", function(t, here)
     local docker = here:docker()

@@ -249,6 +249,9 @@ local function cases(open)
       checkout:checkout("main", { hard = true })
       t.equal(work:read("cat one"), "one")
       t.fails("recipe.argument", checkout.reset, checkout, "main", { hard = true, keep = true })
+      local problem = t.fails("recipe.option", checkout.reset, checkout, "main", { hrad = true })
+      if problem then t.equal(problem.message, "checkout:reset has no option 'hrad'") end
+      if problem then t.matches(problem.hint, "^did you mean 'hard'") end
     end },
     { "a revert is a commit that takes one back", function(t, here)
       local checkout = open(here, t.folder .. "/work")

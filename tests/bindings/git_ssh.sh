@@ -137,4 +137,27 @@ tail -n 1 work/by | grep -q mine || git -C work stash list | grep -q deployrun |
 if [ "$(cat work/one)" != changed ] || [ ! -e work/two ] || [ -n "$(git -C work stash list)" ]; then
   fail "it is not whole"
 fi
+
+echo '== a lock whose connection is cut'
+cat >lock.lua <<LUA
+return recipe { name = "lock", run = function()
+  host { "host1", config = "$world/config" }:lock("git-ssh-$$")
+  host("local"):run("touch $world/locked; sleep 30")
+end }
+LUA
+"$DEPLOYRUN" lock.lua >out 2>&1 </dev/null &
+run=$!
+tries=0
+until [ -e locked ]; do
+  tries=$((tries + 1))
+  [ $tries -lt 600 ] || fail "the lock was never taken: $(cat out)"
+  sleep 0.05
+done
+for session in $(ps -o pid= --ppid $server); do kill -9 "$session"; done
+if wait $run; then fail "a run without its lock succeeded"; fi
+run=
+for what in 'lock\.lost' 'the connection to host1 was lost' 'what was running there may still run'; do
+  grep -q "$what" out || fail "it does not say '$what': $(cat out)"
+done
+rm -f "/tmp/deployrun-git-ssh-$$.lock"
 echo ok

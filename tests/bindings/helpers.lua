@@ -70,8 +70,15 @@ return spec.recipe("helpers", {
   { "a value that looks like a key is a secret from then on, others are not", function(t, here)
     env_file.parse("API_TOKEN=tok-12345678\nNAME=visible\nEXTRA=extra-secret\nMY_KEY=public-key",
       { secret = { "EXTRA" }, plain = { "MY_KEY" } })
-    t.fails("secret.in_command", here.run, here, { "echo", "tok-12345678" })
-    t.fails("secret.in_command", here.run, here, { "echo", "extra-secret" })
+    local problem = t.fails("secret.in_command", here.run, here, { "echo", "tok-12345678" })
+    if problem then
+      t.matches(problem.message, "^word 2 of the command holds the secret API_TOKEN,")
+      t.matches(problem.hint, 'plain = { "API_TOKEN" }')
+    end
+    problem = t.fails("secret.in_command", here.run, here, "echo extra-secret")
+    if problem then t.matches(problem.message, "^the command holds the secret EXTRA,") end
+    problem = t.fails("secret.in_command", function() here:cd("/srv/extra-secret"):run { "true" } end)
+    if problem then t.matches(problem.message, "^the command's folder holds the secret EXTRA,") end
     here:run { "echo", "visible", "public-key" }
   end },
   { "a template has names and nothing else", function(t)

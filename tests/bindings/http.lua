@@ -67,6 +67,29 @@ return spec.recipe("http", {
     t.equal(headers["X-One"], "1")
     t.equal(headers["Content-Type"], "application/json")
   end },
+  { "another status than the one that must come is a failure", function(t)
+    t.equal(http.request { method = "POST", url = url .. "/bad" }.status, 502)
+    t.equal(http.request { method = "POST", url = url .. "/echo", status = { 200, 201 } }.status, 200)
+    t.equal(http.session { base = url }:put("/echo", { status = "2xx" }).status, 200)
+    local problem = t.fails("http.status", http.request, { method = "PUT", url = url .. "/bad", status = { 200, 204 } })
+    if problem then
+      t.matches(problem.message, "PUT http://.*/bad: the status is 502 Bad Gateway, expected 200 or 204")
+      t.equal(problem.detail, "502 Bad Gateway\nbad gateway")
+      t.matches(problem.hint, "the service's log")
+    end
+    local api = http.session { base = url }
+    t.fails("http.status", api.post, api, "/bad", { status = 200 })
+    t.fails("http.status", api.delete, api, "/moved", { status = "2xx" })
+    t.fails("http.status", http.request, { url = url .. "/bad", status = 200 })
+    problem = t.fails("http.status", http.request, { method = "POST", url = url .. "/echo", status = 201,
+      bearer = "some-token-that-comes-back" })
+    if problem then
+      t.matches(problem.detail, "Bearer ")
+      t.equal(problem.detail:find("comes-back", 1, true), nil)
+    end
+    t.fails("recipe.argument", http.request, { method = "POST", url = url, status = "fine" })
+    t.fails("recipe.argument", api.post, api, "/", { status = 2000 })
+  end },
   { "expect waits for status, body, JSON and headers", function(t)
     t.equal(http.expect(url .. "/flaky1").attempts, 5)
     t.equal(http.expect(url .. "/flaky2", { in_a_row = 3 }).attempts, 7)
@@ -97,10 +120,33 @@ return spec.recipe("http", {
     t.equal(report.longest_gap and report.longest_gap < 0.2, true)
     t.equal(report.last_version, "2")
     t.equal(probe:stop(), report)
+    local refused = http.probe { url = "http://127.0.0.1:1/", every = 0.02 }
+    local bad = http.probe { url = url .. "/bad", every = 0.02 }
+    here:run { "sleep", "0.2" }
+    if t.real then
+      t.matches(refused:stop().cause, "^cannot connect: Connection refused")
+      t.equal(bad:stop().cause, "the status is 502 Bad Gateway, expected 2xx")
+    end
   end },
   { "wrong calls are the recipe's fault", function(t)
     t.fails("recipe.argument", http.get)
     t.fails("recipe.option", http.get, url, { nonsense = 1 })
+    local api = http.session { base = url }
+    for what, call in pairs {
+      ["http.request"] = function() http.request { method = "POST", url = url, tsl = {} } end,
+      ["http.request with GET"] = function() http.request { url = url, tsl = {} } end,
+      ["http.head"] = function() http.head(url, { tsl = {} }) end,
+      ["http.expect"] = function() http.expect(url, { tsl = {} }) end,
+      ["http.probe"] = function() http.probe { url = url, tsl = {} } end,
+      ["session:post"] = function() api:post("/", { tsl = {} }) end,
+      ["session:login"] = function() api:login("/", { tsl = {} }) end,
+    } do
+      local problem = t.fails("recipe.option", call)
+      if problem then
+        t.equal(problem.message, what .. " has no option 'tsl'")
+        t.matches(problem.hint, "^did you mean 'tls'")
+      end
+    end
     t.fails("recipe.argument", http.expect, url, { status = "fine", within = 0.1 })
     t.fails("http.url", http.get, "localhost/x")
     t.fails("http.header", http.get, url, { headers = { ["X"] = "a\r\nb" } })

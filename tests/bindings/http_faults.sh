@@ -47,6 +47,19 @@ grep -q 'watch for 0.3 s, every 0.1 s: .*; expect 2xx; at most 1 % bad in .*; an
 [ "$(asked '^POST')" = 0 ] || fail "a dry run sent a POST: $(cat odd.asked)"
 [ "$(asked /watched)" = 0 ] || fail "a dry run watched"
 
+# ---------------------------------------------------------------------------------- a probe that never was answered well
+
+cat >probe.lua <<'LUA'
+return recipe { name = "probe", run = function()
+  http.probe { url = "http://127.0.0.1:1/", every = 0.05 }
+  host("local"):run { "sleep", "0.2" }
+end }
+LUA
+run_as probe 0
+grep -q 'warning: the probe of http://127.0.0.1:1/ was never answered as expected: cannot connect' probe.out ||
+  fail "no warning: $(cat probe.out)"
+grep -q 'failed (most often: cannot connect' probe.out || fail "the end does not say why: $(cat probe.out)"
+
 # ---------------------------------------------------------------------------------- secrets
 
 run_as actions 0 -v

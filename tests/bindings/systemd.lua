@@ -68,6 +68,10 @@ local cases = {
     t.equal(status.main_pid > 1, true)
   end},
   {"a restart ends with a new main process that serves", function(t, here)
+    local unit = here:sudo():systemd("gunicorn")
+    local problem = t.fails("recipe.option", unit.restart, unit, { srves = {} })
+    if problem then t.equal(problem.message, "unit:restart has no option 'srves'") end
+    if problem then t.matches(problem.hint, "^did you mean 'serves'") end
     release(here, "2")
     local result = here:sudo():systemd("gunicorn"):restart { settled = 0.6, serves = serving("2") }
     t.equal(result.running, true)

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_secret(const char *value, void *data) {
+static const char *secret_in(const char *value, void *data) {
   (void)data;
-  return strstr(value, "hush") != NULL;
+  return strstr(value, "hush") ? "HUSH" : NULL;
 }
 
 static json_t *read_words(const uint8_t *input, size_t size) {
@@ -69,17 +69,17 @@ static void check_quoting(const json_t *words) {
 static void check_secrecy(const dr_target *view, const json_t *words) {
   dr_command command;
   dr_err err = DR_ERR_INIT;
-  if (dr__command_build(&command, view, words, NULL, 0, is_secret, NULL, &err) == DR_OK) {
+  if (dr__command_build(&command, view, words, NULL, 0, secret_in, NULL, &err) == DR_OK) {
     char *argv = json_dumps(command.argv, 0);
     char *env = command.env ? json_dumps(command.env, 0) : NULL;
-    if (!argv || is_secret(argv, NULL) || (env && is_secret(env, NULL))) abort();
+    if (!argv || secret_in(argv, NULL) || (env && secret_in(env, NULL))) abort();
     free(argv);
     free(env);
   } else if (!err.code[0]) {
     abort();
   }
   dr__command_clear(&command);
-  char *preview = dr__command_preview(view, words, is_secret, NULL);
+  char *preview = dr__command_preview(view, words, secret_in, NULL);
   free(preview);
   dr_err_clear(&err);
 }
@@ -98,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     dr_target *full = dr__target_env(sudo, env);
     check_quoting(words);
     check_secrecy(plain, words);
-    if (!is_secret(first, NULL)) check_secrecy(full, words);
+    if (!secret_in(first, NULL)) check_secrecy(full, words);
     dr__target_unref(full);
     dr__target_unref(sudo);
     dr__target_unref(folder);

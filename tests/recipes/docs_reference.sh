@@ -75,7 +75,7 @@ ops=$({
   grep -ohE '(ASK|ACT)\("[a-z_]+"' bindings/docker/docker_objects.c | sed 's/.*("/"docker./'
 } | sort -u)
 codes=$(grep -rohE "\"($pattern)\.[a-z_]+\"" --include='*.c' --include='*.lua' bindings runtime/core runtime/ops runtime/lua \
-  runtime/cli | grep -vE '\.(h|sock|lua)"|"docker\.(engines|tunnels|io)"|"http\.probes"|"json\.array"|"postgres\.null"' | sort -u |
+  runtime/cli | grep -vE '\.(h|sock|lua)"|"docker\.(engines|tunnels|io)"|"http\.(head|probes|version)"|"json\.array"|"postgres\.null"' | sort -u |
   { printf '%s\n' "$ops" >"$work/known_ops"; grep -vxFf "$work/known_ops"; } | tr -d '"')
 for code in $codes; do
   grep -qF "\`$code\`" docs/errors.md || miss "the error code $code is not in docs/errors.md"

@@ -54,16 +54,16 @@ static dr_target *inside(dr_target *target, json_t *words) {
 }
 
 /* Everything with "hush" in it is a secret. */
-static bool is_secret(const char *value, void *data) {
+static const char *secret_in(const char *value, void *data) {
   (void)data;
-  return strstr(value, "hush") != NULL;
+  return strstr(value, "hush") ? "HUSH" : NULL;
 }
 
 static dr_command build(dr_target *target, json_t *command, const char *input) {
   dr_command built;
   dr_err err = DR_ERR_INIT;
   int status = dr__command_build(&built, target, command, input, input ? strlen(input) : 0,
-                                 is_secret, NULL, &err);
+                                 secret_in, NULL, &err);
   assert_string_equal(err.message, "");
   assert_int_equal(status, DR_OK);
   json_decref(command);
@@ -74,7 +74,7 @@ static dr_command build(dr_target *target, json_t *command, const char *input) {
 static void expect_refused(dr_target *target, json_t *command, const char *code) {
   dr_command built;
   dr_err err = DR_ERR_INIT;
-  assert_int_not_equal(dr__command_build(&built, target, command, NULL, 0, is_secret, NULL, &err),
+  assert_int_not_equal(dr__command_build(&built, target, command, NULL, 0, secret_in, NULL, &err),
                        DR_OK);
   assert_string_equal(err.code, code);
   assert_null(built.argv);
@@ -135,7 +135,7 @@ static void expect_output(dr_command *command, const char *expected) {
 }
 
 static void expect_preview(dr_target *target, json_t *command, const char *expected) {
-  char *line = dr__command_preview(target, command, is_secret, NULL);
+  char *line = dr__command_preview(target, command, secret_in, NULL);
   assert_string_equal(line, expected);
   free(line);
   json_decref(command);

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -101,6 +102,42 @@ static void the_change_of_version_is_dated(void **state) {
   json_decref(report);
 }
 
+static void a_version_settles_no_sooner_than_it_comes(void **state) {
+  (void)state;
+  dr_http_stats stats;
+  dr__http_stats_begin(&stats, 0);
+  add(&stats, 100, true, "1");
+  add(&stats, 200, false, NULL);
+  add(&stats, 400, true, "2");
+  json_t *report = dr__http_stats_report(&stats, 500000);
+  assert_true(fabs(number(report, "version_changed_at") - 0.4) < 1e-9);
+  assert_true(fabs(number(report, "version_settled_at") - 0.4) < 1e-9);
+  json_decref(report);
+}
+
+static void the_most_frequent_cause_is_told(void **state) {
+  (void)state;
+  dr_http_stats stats;
+  dr__http_stats_begin(&stats, 0);
+  add(&stats, 100, true, NULL);
+  json_t *report = dr__http_stats_report(&stats, 200000);
+  assert_null(json_object_get(report, "cause"));
+  json_decref(report);
+  add(&stats, 300, false, NULL);
+  for (int i = 0; i < 2; i++) {
+    char why[200];
+    memset(why, 'x', sizeof why - 1);
+    why[sizeof why - 1] = '\0';
+    const dr_sample sample = {.now_us = 400000, .status = "http.connect", .why = why};
+    dr__http_stats_add(&stats, &sample);
+  }
+  report = dr__http_stats_report(&stats, 500000);
+  const char *cause = json_string_value(json_object_get(report, "cause"));
+  assert_int_equal(strncmp(cause, "xxxx", 4), 0);
+  assert_string_equal(strstr(cause, "…"), "…");
+  json_decref(report);
+}
+
 static void many_statuses_and_versions_stay_bounded(void **state) {
   (void)state;
   dr_http_stats stats;
@@ -126,6 +163,8 @@ int main(void) {
       cmocka_unit_test(percentiles_are_exact_to_two_percent),
       cmocka_unit_test(extreme_latencies_stay_in_the_histogram),
       cmocka_unit_test(the_change_of_version_is_dated),
+      cmocka_unit_test(a_version_settles_no_sooner_than_it_comes),
+      cmocka_unit_test(the_most_frequent_cause_is_told),
       cmocka_unit_test(many_statuses_and_versions_stay_bounded),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

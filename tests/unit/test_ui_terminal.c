@@ -181,6 +181,12 @@ static void availability_is_told_in_one_line(void **state) {
   end_well(view);
   assert_has(stage_out(s), "  Availability   1,204 requests, 0 failed, longest silence 0.06 s, "
                            "p95 12 ms · version 1 → 2 after 8.3 s\n");
+  begin(view);
+  see(view, DR_EVENT_PROBE,
+      "{\"url\":\"http://x/\",\"requests\":21,\"failures\":21,\"longest_gap\":2.1,"
+      "\"cause\":\"cannot connect: refused\"}");
+  end_well(view);
+  assert_has(stage_out(s), "21 requests, 21 failed (most often: cannot connect: refused), longest");
   ui_view_free(view);
   stage_free(s);
 }
