@@ -99,6 +99,23 @@ const char dr__backup_sql_tables[] =
     "  AND d.deptype = 'e')"
     " ORDER BY 1, 2";
 
+/* "public.orders: psql of anna (pid 4711) holds an ACCESS EXCLUSIVE lock". Who waits for one lets
+ * nobody pass either. */
+const char dr__backup_sql_holders[] =
+    "ROLLBACK; SELECT pg_catalog.format('%I.%I: %s %s an ACCESS EXCLUSIVE lock', n.nspname,"
+    " c.relname, CASE WHEN l.pid IS NULL THEN 'a prepared transaction' ELSE"
+    "  pg_catalog.format('%s of %s%s (pid %s)', coalesce(nullif(a.application_name, ''),"
+    "   'a program'), a.usename, ' from ' || pg_catalog.host(a.client_addr), l.pid) END,"
+    " CASE WHEN l.granted THEN 'holds' ELSE 'waits for' END) AS who"
+    " FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation"
+    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    " LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
+    " WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND c.relkind = 'r'"
+    " AND l.database = (SELECT oid FROM pg_catalog.pg_database"
+    "  WHERE datname = pg_catalog.current_database())"
+    " AND n.nspname !~ '^pg_' AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()"
+    " ORDER BY l.granted DESC, 1 LIMIT 10";
+
 /* The owner only where we may say so: else the database is ours, and its tables are theirs. */
 const char dr__backup_sql_create[] =
     "SELECT pg_catalog.format("

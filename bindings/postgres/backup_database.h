@@ -31,6 +31,9 @@ extern const char dr__backup_sql_facts[];
 /* The tables whose rows are in a dump: schema, name, quoted. */
 extern const char dr__backup_sql_tables[];
 
+/* Ends the transaction; rows with who holds or waits for what lets nobody read such a table. */
+extern const char dr__backup_sql_holders[];
+
 /* $1 new name, $2 properties: one row with the statement that makes such a database. */
 extern const char dr__backup_sql_create[];
 

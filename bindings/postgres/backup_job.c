@@ -26,6 +26,7 @@ static void free_job(dr_backup_job *job) {
   dr__pg_way_free(job->way);
   dr_err_clear(&job->err);
   dr_err_clear(&job->held);
+  dr_err_clear(&job->refusal);
   free(job);
 }
 
@@ -103,7 +104,7 @@ static bool is_over(dr_backup_job *job) {
 void dr__backup_job_close(dr_backup_job *job, int which) {
   dr__pg_close(job->pg[which]);
   job->pg[which] = NULL;
-  job->busy[which] = job->connecting[which] = false;
+  job->busy[which] = job->connecting[which] = job->tries[which] = false;
 }
 
 static void connected(dr_backup_job *job, int which, dr_err *err) {
@@ -144,9 +145,13 @@ void dr__backup_job_connect(dr_backup_job *job, int which, const char *dbname,
 }
 
 static void answered(dr_backup_job *job, int which, const dr_pg_answer *answer, dr_err *err) {
-  job->busy[which] = false;
+  bool tried = job->tries[which];
+  job->busy[which] = job->tries[which] = false;
   if (is_over(job)) return;
-  if (err)
+  if (err && tried) {
+    dr__err_move(&job->refusal, err);
+    job->on_answer[which](job, NULL);
+  } else if (err)
     dr__backup_job_fail(job, err);
   else
     job->on_answer[which](job, answer);
@@ -172,8 +177,15 @@ void dr__backup_job_query(dr_backup_job *job, int which, const char *sql, json_t
   int status = sql ? dr__op_whole(job->op, &err) : dr__err_nomem(&err);
   if (status == DR_OK) status = dr__pg_query(job->pg[which], &query, &err);
   job->busy[which] = status == DR_OK;
+  if (status != DR_OK) job->tries[which] = false;
   json_decref(params);
   if (status != DR_OK) dr__backup_job_fail(job, &err);
+}
+
+void dr__backup_job_try(dr_backup_job *job, int which, const char *sql, json_t *params,
+                        dr_backup_answered next) {
+  job->tries[which] = true;
+  dr__backup_job_query(job, which, sql, params, next);
 }
 
 /* ------------------------------------------------------------ programs and threads */

@@ -1,0 +1,55 @@
+#!/bin/sh
+# backups_odd.sh - databases that make a backup or a restore harder than usual: tables that are emptied or dropped while it begins
+set -eu
+. "$DEPLOYRUN_SOURCE_DIR/tests/bindings/backups_world.sh"
+begin_world --no-fsync
+createdb shop
+
+# held_by STATEMENTS: a session runs them in a transaction and holds what they lock for up to a minute; $holder ends it.
+held_by() {
+  PGAPPNAME=holder psql -qX -v ON_ERROR_STOP=1 -d shop -c "BEGIN; $1; SELECT pg_sleep(60)" >"$work/holder" 2>&1 &
+  holder=$!
+  until_true "the session did not begin to wait" is 1 "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holder' AND wait_event = 'PgSleep'"
+}
+
+end_holder="SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holder'"
+let_go() {
+  db=postgres sql "$end_holder" >"$work/ended"
+  wait "$holder" 2>/dev/null || true
+}
+
+# ---------------------------------------------------------------------------------------------- one moment
+
+# Counting waits for the index, pg_dump does not: so the dump is over before the first table is counted.
+sql 'CREATE TABLE a (i int PRIMARY KEY); CREATE TABLE z AS SELECT generate_series(1, 100) AS i'
+held_by 'REINDEX INDEX a_pkey'
+instead pg_dump <<SH2
+[ "\$1" = --version ] && exec "\$real/pg_dump" "\$@"
+"\$real/pg_dump" "\$@" || exit
+psql -qX -d shop -c 'SET lock_timeout = 500' -c 'TRUNCATE z' >"\$work/truncated" 2>&1 || true
+psql -qX -d postgres -c "$end_holder" >"\$work/ended"
+SH2
+do_it backup options='{"verify":"restore"}' || fail "a backup while a table is emptied"
+mend pg_dump
+wait "$holder" 2>/dev/null || true
+grep -q '100 rows of 2 tables' "$work/out" || fail "the counts are not those of the dump"
+grep -q 'lock timeout' "$work/truncated" || fail "a table was emptied while it was backed up"
+ok "no table is emptied between the dump and its counts"
+
+# One that was listed and is gone when it is to be locked.
+sql 'CREATE TABLE goes (i int)'
+PGAPPNAME=holder psql -qX -d shop -c 'BEGIN; DROP TABLE goes; CREATE TABLE comes AS SELECT 1 AS i; SELECT pg_sleep(3); COMMIT' >"$work/holder" 2>&1 &
+holder=$!
+until_true "the table was not dropped" is 1 "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holder' AND wait_event = 'PgSleep'"
+do_it backup options='{"verify":"restore"}' || fail "a backup while a table goes and another comes"
+wait "$holder" || fail "the table was not dropped: $(cat "$work/holder")"
+grep -q '101 rows of 3 tables' "$work/out" || fail "not the tables of one moment"
+sql 'DROP TABLE comes'
+ok "a table that goes and one that comes"
+
+held_by 'LOCK TABLE z IN ACCESS EXCLUSIVE MODE'
+refused backup.locked backup options='{"lock_timeout":1}'
+let_go
+grep -q 'public.z: holder of tester (pid [0-9]*) holds an ACCESS EXCLUSIVE lock' "$work/out" || fail "who holds the lock is not told"
+[ "$(find "$dir" -name '.*')" = '' ] || fail "something is left: $(files)"
+ok "who holds a table is told"
