@@ -107,11 +107,28 @@ void dr__backup_job_close(dr_backup_job *job, int which) {
   job->busy[which] = job->connecting[which] = job->tries[which] = false;
 }
 
+static void on_main_unbounded(dr_backup_job *job, const dr_pg_answer *answer) {
+  (void)answer;
+  job->on_connected[DR_BACKUP_MAIN](job);
+}
+
+static void on_other_unbounded(dr_backup_job *job, const dr_pg_answer *answer) {
+  (void)answer;
+  job->on_connected[DR_BACKUP_OTHER](job);
+}
+
+/* Which of them there are depends on the server's version. */
+static const char sql_unbounded[] =
+    "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN"
+    " ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout',"
+    "  'idle_session_timeout', 'transaction_timeout')";
+
 static void connected(dr_backup_job *job, int which, dr_err *err) {
   job->busy[which] = job->connecting[which] = false;
   if (is_over(job)) return;
   if (!err) {
-    job->on_connected[which](job);
+    dr__backup_job_query(job, which, sql_unbounded, NULL,
+                         which == DR_BACKUP_MAIN ? on_main_unbounded : on_other_unbounded);
     return;
   }
   if (job->op) dr__pg_way_explain(dr__op_runtime(job->op), job->way, err);

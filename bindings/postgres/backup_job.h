@@ -81,7 +81,8 @@ dr_backup_job *dr__backup_job_new(dr_op *op, bool server, void *data, void (*fre
   }
 
 /* The parts. Each fails the job when it cannot begin or goes wrong.
- * dbname: NULL is the way's own.*/
+ * dbname: NULL is the way's own. What the role or the database bounds (statement_timeout and the
+ * like) does not bind such a connection: the job has a bound of its own. */
 void dr__backup_job_connect(dr_backup_job *job, int which, const char *dbname, dr_backup_next next);
 void dr__backup_job_close(dr_backup_job *job, int which);
 

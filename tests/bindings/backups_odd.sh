@@ -1,5 +1,6 @@
 #!/bin/sh
-# backups_odd.sh - databases that make a backup or a restore harder than usual: tables that are emptied or dropped while it begins
+# backups_odd.sh - databases that make a backup or a restore harder than usual: tables that are emptied or dropped while it
+# begins, roles with bounds of their own.
 set -eu
 . "$DEPLOYRUN_SOURCE_DIR/tests/bindings/backups_world.sh"
 begin_world --no-fsync
@@ -53,3 +54,20 @@ let_go
 grep -q 'public.z: holder of tester (pid [0-9]*) holds an ACCESS EXCLUSIVE lock' "$work/out" || fail "who holds the lock is not told"
 [ "$(find "$dir" -name '.*')" = '' ] || fail "something is left: $(files)"
 ok "who holds a table is told"
+
+# ---------------------------------------------------------------------------------------------- bounds of a role
+
+# To gather statistics of the index takes a second.
+sql "CREATE FUNCTION slowly(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT i FROM pg_catalog.pg_sleep(1)';
+  CREATE TABLE slow AS SELECT 1 AS i; CREATE INDEX ON slow (slowly(i))"
+for bound in statement_timeout lock_timeout idle_in_transaction_session_timeout idle_session_timeout; do
+  sql "ALTER ROLE tester SET $bound = '500ms'"
+done
+if ! do_it backup options='{"verify":"restore"}' || ! do_it restore path="$(newest)"; then
+  PGOPTIONS='-c statement_timeout=0' db=postgres sql 'ALTER ROLE tester RESET ALL'
+  fail "the role's bounds end it"
+fi
+do_it drop_kept || fail "dropping"
+PGOPTIONS='-c statement_timeout=0' db=postgres sql 'ALTER ROLE tester RESET ALL'
+sql 'DROP TABLE slow; DROP FUNCTION slowly'
+ok "a role with a statement_timeout and the like"
