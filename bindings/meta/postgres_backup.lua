@@ -131,7 +131,7 @@ function postgres.backups(dir) end
 ---(deployrun_restoring_TIME_NAME) and stops at the first error; the rows are counted and compared; the database's settings, grants
 ---and comment are set, statistics gathered. Then, in one transaction, the database that is served is renamed to
 ---deployrun_kept_TIME_NAME and the new one gets its name. Whatever fails before that, the new one is dropped and the old one
----serves on. Undo: db:swap_back(restored).
+---serves on. Subscriptions are not restored, and event triggers do not fire meanwhile. Undo: db:swap_back(restored).
 ---
 ---Action: change; the swap: change, downtime, destructive. Fails: backup.in_use, backup.restore, backup.counts,
 ---backup.older_server, and as :verify_backup.
@@ -184,7 +184,8 @@ function Database:kept(options) end
 ---@field database? string
 ---@field maintenance? string
 
----Drops them. The plan names each. Action: change, destructive, irreversible. Fails: backup.in_use.
+---Drops them. The plan names each. One that clients are connected to, or that has a subscription or a logical replication slot, is
+---refused; those before it are gone. Action: change, destructive, irreversible. Fails: backup.in_use.
 ---@param options? deployrun.DropKeptOptions
 ---@return string[] dropped
 function Database:drop_kept(options) end

@@ -70,6 +70,10 @@ const char dr__backup_sql_facts[] =
     "  'locale', coalesce(pg_catalog.to_jsonb(d)->>'datlocale',"
     "                     pg_catalog.to_jsonb(d)->>'daticulocale'),"
     "  'limit', d.datconnlimit,"
+    "  'tablespace', (SELECT t.spcname FROM pg_catalog.pg_tablespace t"
+    "    WHERE t.oid = d.dattablespace),"
+    "  'subscriptions', (SELECT pg_catalog.jsonb_agg(s.subname ORDER BY s.subname)"
+    "    FROM pg_catalog.pg_subscription s WHERE s.subdbid = d.oid),"
     "  'comment', pg_catalog.shobj_description(d.oid, 'pg_database'),"
     "  'settings', (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
     "     'role', r.rolname, 'name', pg_catalog.split_part(c, '=', 1),"
@@ -251,15 +255,18 @@ char *dr__backup_drop_text(dr_pg *pg, const char *name) {
   return text;
 }
 
+/* What it failed for is told all the same; only what was to be gone and is not comes with it. */
 static void on_dropped(dr_backup_job *job, const dr_pg_answer *answer) {
-  (void)answer;
+  if (!answer)
+    dr__err_hint(&job->err, "%s could not be dropped: %s. Drop it by hand, or by db:drop_kept()",
+                 job->dropping, job->refusal.message);
   dr__backup_job_end(job);
 }
 
 static void on_terminated(dr_backup_job *job, const dr_pg_answer *answer) {
   (void)answer;
   char *text = dr__backup_drop_text(job->pg[DR_BACKUP_MAIN], job->dropping);
-  dr__backup_job_query(job, DR_BACKUP_MAIN, text, NULL, on_dropped);
+  dr__backup_job_try(job, DR_BACKUP_MAIN, text, NULL, on_dropped);
   free(text);
 }
 

@@ -168,10 +168,11 @@ static void answered(dr_backup_job *job, int which, const dr_pg_answer *answer, 
   if (err && tried) {
     dr__err_move(&job->refusal, err);
     job->on_answer[which](job, NULL);
-  } else if (err)
+  } else if (err) {
     dr__backup_job_fail(job, err);
-  else
+  } else {
     job->on_answer[which](job, answer);
+  }
 }
 
 static void on_main_answered(void *data, const dr_pg_answer *answer, dr_err *err) {

@@ -63,8 +63,11 @@ static void fail_nomem(dr_backup_job *job) {
 
 /* ------------------------------------------------------------ the words */
 
+/* No subscriptions: where they had got to is not in a backup, and a database that has one cannot be
+ * dropped. */
 static json_t *restore_words(bool owners) {
-  json_t *words = json_pack("[s, s, s]", "pg_restore", "--exit-on-error", "--no-password");
+  json_t *words = json_pack("[s, s, s, s]", "pg_restore", "--exit-on-error", "--no-password",
+                            "--no-subscriptions");
   if (!owners) {
     json_array_append_new(words, json_string("--no-owner"));
     json_array_append_new(words, json_string("--no-privileges"));
@@ -141,9 +144,22 @@ static void clean(dr_backup_job *job) {
     drop_new(job);
 }
 
+static void tell_subscriptions(dr_backup_job *job) {
+  const restore *self = job->data;
+  const json_t *properties = json_object_get(self->reading.manifest, "properties");
+  size_t i;
+  json_t *name;
+  json_array_foreach(json_object_get(properties, "subscriptions"), i, name) {
+    dr__op_log(job->op,
+               "the subscription %s is not restored: make it anew, with a copy of its data",
+               json_string_value(name));
+  }
+}
+
 static void done(dr_backup_job *job) {
   const restore *self = job->data;
   const json_t *manifest = self->reading.manifest;
+  if (!self->rehearsal) tell_subscriptions(job);
   double seconds = (double)(uv_now(job->loop) - self->begun_ms) / 1000;
   dr__backup_job_done(job, json_pack("{s:s, s:s, s:s, s:i, s:I, s:f, s:b}", "path",
                                      dr__arg_string(job->op, "path", ""), "database", self->name,
@@ -293,18 +309,20 @@ static void create(dr_backup_job *job) {
 static void drop_next(dr_backup_job *job);
 
 static void on_leftover_dropped(dr_backup_job *job, const dr_pg_answer *answer) {
-  (void)answer;
+  if (!answer)
+    dr__op_log(job->op, "warning: %s could not be dropped: %s",
+               json_string_value(json_array_get(job->tables, 0)), job->refusal.message);
+  json_array_remove(job->tables, 0);
   drop_next(job);
 }
 
-/* job->tables holds the names for as long as there are any. */
+/* job->tables holds the names for as long as there are any, first the one that is dropped. */
 static void drop_next(dr_backup_job *job) {
   const restore *self = job->data;
-  json_t *name = json_incref(json_array_get(job->tables, 0));
-  while (name && !dr__backup_name_stamp(json_string_value(name), "scratch", self->database)) {
+  const char *name = json_string_value(json_array_get(job->tables, 0));
+  while (name && !dr__backup_name_stamp(name, "scratch", self->database)) {
     json_array_remove(job->tables, 0);
-    json_decref(name);
-    name = json_incref(json_array_get(job->tables, 0));
+    name = json_string_value(json_array_get(job->tables, 0));
   }
   if (!name) {
     json_decref(job->tables);
@@ -312,13 +330,10 @@ static void drop_next(dr_backup_job *job) {
     create(job);
     return;
   }
-  json_array_remove(job->tables, 0);
-  dr__op_log(job->op, "dropping %s, which a run that was killed left behind",
-             json_string_value(name));
-  char *text = dr__backup_drop_text(job->pg[DR_BACKUP_MAIN], json_string_value(name));
-  dr__backup_job_query(job, DR_BACKUP_MAIN, text, NULL, on_leftover_dropped);
+  dr__op_log(job->op, "dropping %s, which a run that was killed left behind", name);
+  char *text = dr__backup_drop_text(job->pg[DR_BACKUP_MAIN], name);
+  dr__backup_job_try(job, DR_BACKUP_MAIN, text, NULL, on_leftover_dropped);
   free(text);
-  json_decref(name);
 }
 
 static void on_leftovers(dr_backup_job *job, const dr_pg_answer *answer) {

@@ -1,16 +1,17 @@
 #!/bin/sh
 # backups_odd.sh - databases that make a backup or a restore harder than usual: tables that are emptied or dropped while it
-# begins, roles with bounds of their own.
+# begins, roles with bounds of their own, subscriptions and slots, event triggers, tablespaces, prepared transactions.
 set -eu
 . "$DEPLOYRUN_SOURCE_DIR/tests/bindings/backups_world.sh"
-begin_world --no-fsync
+begin_world --no-fsync --set wal_level=logical --set max_prepared_transactions=2
 createdb shop
 
-# held_by STATEMENTS: a session runs them in a transaction and holds what they lock for up to a minute; $holder ends it.
+# held_by STATEMENTS [SECONDS]: a session runs them in a transaction and holds what they lock for so long, a minute.
 held_by() {
-  PGAPPNAME=holder psql -qX -v ON_ERROR_STOP=1 -d shop -c "BEGIN; $1; SELECT pg_sleep(60)" >"$work/holder" 2>&1 &
+  PGAPPNAME=holder psql -qX -v ON_ERROR_STOP=1 -d shop -c "BEGIN; $1; SELECT pg_sleep(${2-60}); COMMIT" >"$work/holder" 2>&1 &
   holder=$!
-  until_true "the session did not begin to wait" is 1 "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holder' AND wait_event = 'PgSleep'"
+  until_true "the session did not begin to wait" is 1 "SELECT count(*) FROM pg_stat_activity
+    WHERE application_name = 'holder' AND wait_event = 'PgSleep'"
 }
 
 end_holder="SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holder'"
@@ -39,9 +40,7 @@ ok "no table is emptied between the dump and its counts"
 
 # One that was listed and is gone when it is to be locked.
 sql 'CREATE TABLE goes (i int)'
-PGAPPNAME=holder psql -qX -d shop -c 'BEGIN; DROP TABLE goes; CREATE TABLE comes AS SELECT 1 AS i; SELECT pg_sleep(3); COMMIT' >"$work/holder" 2>&1 &
-holder=$!
-until_true "the table was not dropped" is 1 "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holder' AND wait_event = 'PgSleep'"
+held_by 'DROP TABLE goes; CREATE TABLE comes AS SELECT 1 AS i' 3
 do_it backup options='{"verify":"restore"}' || fail "a backup while a table goes and another comes"
 wait "$holder" || fail "the table was not dropped: $(cat "$work/holder")"
 grep -q '101 rows of 3 tables' "$work/out" || fail "not the tables of one moment"
@@ -71,3 +70,46 @@ do_it drop_kept || fail "dropping"
 PGOPTIONS='-c statement_timeout=0' db=postgres sql 'ALTER ROLE tester RESET ALL'
 sql 'DROP TABLE slow; DROP FUNCTION slowly'
 ok "a role with a statement_timeout and the like"
+
+# ---------------------------------------------------------------------------------------------- subscriptions and slots
+
+# drop_subscription DATABASE
+drop_subscription() {
+  for statement in 'ALTER SUBSCRIPTION subs SET (slot_name = NONE)' 'DROP SUBSCRIPTION subs'; do db=$1 sql "$statement"; done
+}
+one_like() { db=postgres sql "SELECT datname FROM pg_database WHERE datname ~ '^deployrun_$1'"; }
+
+sql "SET client_min_messages = error; CREATE PUBLICATION pubs FOR TABLE z;
+  CREATE SUBSCRIPTION subs CONNECTION 'host=127.0.0.1 dbname=nosuch' PUBLICATION p WITH (connect = false)"
+do_it backup options='{"verify":"restore"}' || fail "a backup of a subscriber"
+[ "$(databases)" = 'postgres shop' ] || fail "the scratch database is left: $(databases)"
+# One that cannot be dropped, of a run that was killed two hours ago.
+left=deployrun_scratch_20200101000000000_shop
+createdb $left
+db=$left sql "SET client_min_messages = error;
+  CREATE SUBSCRIPTION subs CONNECTION 'host=127.0.0.1 dbname=nosuch' PUBLICATION p WITH (connect = false)"
+do_it restore path="$(newest)" || fail "a restore of a subscriber"
+grep -q "warning: $left could not be dropped: .*subscription" "$work/out" || fail "what is left is not told"
+grep -q 'the subscription subs is not restored' "$work/out" || fail "that there was a subscription is not told"
+[ "$(sql "SELECT pubname FROM pg_publication")" = pubs ] || fail "the publication is lost"
+kept=$(one_like kept)
+drop_subscription $left
+refused backup.in_use drop_kept
+grep -q "$kept was not dropped: it still has the subscription subs" "$work/out" || fail "what is in the way is not told"
+drop_subscription "$kept"
+db=$kept sql "SELECT pg_create_logical_replication_slot('slot1', 'test_decoding')" >"$work/slot"
+refused backup.in_use drop_kept
+grep -q "$kept was not dropped: it still has the logical replication slot slot1" "$work/out" || fail "the slot is not told"
+[ "$(one_like kept)" = "$kept" ] || fail "it was dropped, and its slot with it"
+db=postgres sql "SELECT pg_drop_replication_slot('slot1')" >"$work/slot"
+psql -qX -d "$kept" -c 'SELECT pg_sleep(60)' >"$work/client" 2>&1 &
+client=$!
+until_true "the client did not connect" is 1 "SELECT count(*) FROM pg_stat_activity WHERE datname = '$kept'"
+refused backup.in_use drop_kept
+grep -q "$kept could not be dropped: .*accessed by other users" "$work/out" || fail "what could not be dropped is not told"
+db=postgres sql "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '$kept'" >"$work/ended"
+wait $client || true
+do_it drop_kept || fail "dropping"
+[ "$(databases)" = 'postgres shop' ] || fail "not what was to be dropped: $(databases)"
+sql 'DROP PUBLICATION pubs'
+ok "subscriptions are left out, and what is left says why"
