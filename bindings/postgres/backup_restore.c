@@ -37,6 +37,7 @@ typedef struct restore {
   bool rehearsal;
   bool made;  /* the new database is there */
   bool noted; /* in the manifest */
+  bool quiet; /* the new database's triggers do not fire */
   char *maintenance;
   char *database; /* the one it will take the place of */
   char name[DR_BACKUP_NAME];
@@ -193,13 +194,28 @@ static void drop_scratch(dr_backup_job *job) {
 
 /* ------------------------------------------------------------ what makes it whole: settings */
 
+/* "ALTER DATABASE x …", malloc'd; NULL when memory is short. */
+static char *alter_text(dr_backup_job *job, const char *what) {
+  const restore *self = job->data;
+  char *name = dr__pg_identifier(job->pg[DR_BACKUP_MAIN], self->name);
+  char *text = NULL;
+  if (!name || asprintf(&text, "ALTER DATABASE %s %s", name, what) < 0) text = NULL;
+  free(name);
+  return text;
+}
+
 static void on_dressed(dr_backup_job *job, const dr_pg_answer *answer) {
   (void)answer;
   done(job);
 }
 
 static void on_dress(dr_backup_job *job, const dr_pg_answer *answer) {
+  const restore *self = job->data;
   dr_text text = {0};
+  char *loud = alter_text(job, "RESET session_replication_role");
+  if (!loud) text.failed = true;
+  if (self->quiet && loud) dr__text_printf(&text, "%s;\n", loud);
+  free(loud);
   for (size_t i = 0; i < answer->rows; i++)
     dr__text_printf(&text, "%s;\n", dr__pg_text(answer, i, 0));
   char *sql = dr__text_take(&text);
@@ -273,15 +289,24 @@ static void on_restored(dr_backup_job *job) {
 
 /* ------------------------------------------------------------ the new database */
 
-static void on_made(dr_backup_job *job, const dr_pg_answer *answer) {
+static void on_quiet(dr_backup_job *job, const dr_pg_answer *answer) {
   restore *self = job->data;
-  (void)answer;
+  self->quiet = answer != NULL;
   const dr_backup_words words = {.argv = restore_words(dr__arg_boolean(job->op, "owners", true)),
                                  .connects = true,
                                  .dbname = self->name,
                                  .output_fd = -1};
   job->restoring = true;
   dr__backup_reading_go(job, &words, on_restored);
+}
+
+/* Event triggers that are restored fire at what is restored after them, and what they write is not
+ * in the backup. Who may not say so may not make event triggers either. */
+static void on_made(dr_backup_job *job, const dr_pg_answer *answer) {
+  (void)answer;
+  char *text = alter_text(job, "SET session_replication_role = replica");
+  dr__backup_job_try(job, DR_BACKUP_MAIN, text, NULL, on_quiet);
+  free(text);
 }
 
 static void on_create(dr_backup_job *job, const dr_pg_answer *answer) {

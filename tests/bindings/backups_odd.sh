@@ -113,3 +113,17 @@ do_it drop_kept || fail "dropping"
 [ "$(databases)" = 'postgres shop' ] || fail "not what was to be dropped: $(databases)"
 sql 'DROP PUBLICATION pubs'
 ok "subscriptions are left out, and what is left says why"
+
+# ---------------------------------------------------------------------------------------------- event triggers
+
+sql "CREATE TABLE audit (tag text); CREATE MATERIALIZED VIEW sums AS SELECT sum(i) FROM z;
+  CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.audit VALUES (tg_tag); END';
+  CREATE EVENT TRIGGER noting ON ddl_command_end EXECUTE FUNCTION note()"
+do_it backup options='{"verify":"restore"}' || fail "a backup with an event trigger"
+do_it restore path="$(newest)" || fail "a restore with an event trigger"
+[ "$(sql 'SELECT count(*) FROM audit')" = 0 ] || fail "it fired while it was restored"
+sql 'CREATE TABLE seen (i int)'
+[ "$(sql 'SELECT count(*) FROM audit')" = 1 ] || fail "it does not fire any more"
+do_it drop_kept || fail "dropping"
+sql 'DROP EVENT TRIGGER noting; DROP FUNCTION note; DROP TABLE audit, seen; DROP MATERIALIZED VIEW sums'
+ok "event triggers do not fire at a restore"
