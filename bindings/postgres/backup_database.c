@@ -120,7 +120,8 @@ const char dr__backup_sql_holders[] =
     " AND n.nspname !~ '^pg_' AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()"
     " ORDER BY l.granted DESC, 1 LIMIT 10";
 
-/* The owner only where we may say so: else the database is ours, and its tables are theirs. */
+/* The owner only where we may say so: else the database is ours, and its tables are theirs. The
+ * tablespace only where the server has it and we may use it. */
 const char dr__backup_sql_create[] =
     "SELECT pg_catalog.format("
     "  'CREATE DATABASE %I TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L',"
@@ -129,9 +130,14 @@ const char dr__backup_sql_create[] =
     "  pg_catalog.format(' LOCALE_PROVIDER icu ICU_LOCALE %L', p->>'locale') ELSE '' END"
     " || coalesce((SELECT pg_catalog.format(' OWNER %I', r.rolname) FROM pg_catalog.pg_roles r"
     "  WHERE r.rolname = p->>'owner' AND pg_catalog.pg_has_role(r.oid, 'MEMBER')), '')"
+    " || coalesce((SELECT pg_catalog.format(' TABLESPACE %I', t.spcname)"
+    "  FROM pg_catalog.pg_tablespace t WHERE t.spcname = p->>'tablespace'"
+    "  AND t.spcname <> 'pg_default'"
+    "  AND pg_catalog.has_tablespace_privilege(t.oid, 'CREATE')), '')"
     " AS statement FROM (SELECT $2::jsonb AS p) AS given";
 
-/* Lists (search_path) are stored as text with commas, and are set as a list of values. */
+/* Lists (search_path) are stored as text with commas, a part that is no plain name in double
+ * quotes, and are set as a list of values. */
 const char dr__backup_sql_dress[] =
     "WITH given AS (SELECT $1::text AS name, $2::jsonb AS p)"
     " SELECT pg_catalog.format('ALTER DATABASE %I CONNECTION LIMIT %s', name, (p->>'limit')::int)"
@@ -156,9 +162,12 @@ const char dr__backup_sql_dress[] =
     "   CASE pg_catalog.jsonb_typeof(p->'settings') WHEN 'array' THEN p->'settings' ELSE '[]' END)"
     "   s, LATERAL (SELECT CASE WHEN s->>'name' IN ('search_path', 'temp_tablespaces',"
     "    'session_preload_libraries', 'local_preload_libraries')"
-    "    THEN (SELECT pg_catalog.string_agg(pg_catalog.quote_literal("
-    "     pg_catalog.btrim(e, ' \"')), ', ')"
-    "     FROM pg_catalog.unnest(pg_catalog.string_to_array(s->>'value', ',')) e)"
+    "    THEN (SELECT coalesce(pg_catalog.string_agg(pg_catalog.quote_literal("
+    "     CASE WHEN m[1] ~ '^\"' THEN pg_catalog.replace("
+    "      pg_catalog.substr(m[1], 2, pg_catalog.length(m[1]) - 2), '\"\"', '\"')"
+    "      ELSE pg_catalog.btrim(m[1]) END), ', '), '''''')"
+    "     FROM pg_catalog.regexp_matches(s->>'value',"
+    "      '(\"(?:[^\"]|\"\")*\"|[^,\" ][^,]*)', 'g') m)"
     "    ELSE pg_catalog.quote_literal(s->>'value') END AS v) AS value"
     "  WHERE s->>'role' IS NULL OR"
     "   EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = s->>'role')";

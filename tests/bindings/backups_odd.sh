@@ -127,3 +127,27 @@ sql 'CREATE TABLE seen (i int)'
 do_it drop_kept || fail "dropping"
 sql 'DROP EVENT TRIGGER noting; DROP FUNCTION note; DROP TABLE audit, seen; DROP MATERIALIZED VIEW sums'
 ok "event triggers do not fire at a restore"
+
+# ---------------------------------------------------------------------------------------------- what a database has
+
+mkdir "$PG_FOLDER/ts1"
+chown --reference="$PG_FOLDER/data" "$PG_FOLDER/ts1"
+db=postgres sql "CREATE TABLESPACE ts1 LOCATION '$PG_FOLDER/ts1'"
+db=postgres sql 'ALTER DATABASE shop SET TABLESPACE ts1'
+sql "ALTER DATABASE shop SET search_path = 'we,ird', 'a \"b\"', '\$user', public, 'Café', '';
+  ALTER DATABASE shop SET temp_tablespaces = ''; ALTER DATABASE shop SET DateStyle = 'ISO, DMY'"
+about() {
+  db=postgres sql "SELECT spcname, setconfig FROM pg_database d JOIN pg_tablespace t ON t.oid = dattablespace
+    LEFT JOIN pg_db_role_setting s ON s.setdatabase = d.oid WHERE datname = '$1'"
+}
+before=$(about shop)
+do_it backup || fail "a backup"
+do_it restore path="$(newest)" || fail "a restore"
+[ "$(about shop)" = "$before" ] || fail "$(about shop) is not $before"
+do_it drop_kept || fail "dropping"
+db=postgres sql 'ALTER DATABASE shop SET TABLESPACE pg_default'
+db=postgres sql 'DROP TABLESPACE ts1'
+do_it restore path="$(newest)" || fail "a restore where there is no such tablespace"
+do_it drop_kept || fail "dropping"
+db=postgres sql 'ALTER DATABASE shop RESET ALL'
+ok "its tablespace, and lists with odd names"
