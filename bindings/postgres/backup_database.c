@@ -219,12 +219,18 @@ void dr__backup_count(dr_backup_job *job, int which, dr_backup_next next) {
 
 /* ------------------------------------------------------------ sessions */
 
-/* A line each: "psql of anna from 10.0.0.7 (pid 4711, shop)". */
+/* A line each: "psql of anna from 10.0.0.7 (pid 4711, shop)"; and what no disconnecting ends. Not
+ * the run's own: those are closed before a swap, which the server notices a little later. */
 static const char sql_sessions[] =
-    "SELECT pg_catalog.format('%s of %s%s (pid %s, %s)', coalesce(nullif(application_name, ''),"
-    " 'a program'), usename, ' from ' || pg_catalog.host(client_addr), pid, datname) AS who"
-    " FROM pg_catalog.pg_stat_activity WHERE datname IN ($1, $2)"
-    " AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()";
+    "SELECT pg_catalog.format('the prepared transaction %L of %s (%s)', gid, owner, database)"
+    " AS who, 'f' AS client FROM pg_catalog.pg_prepared_xacts WHERE database IN ($1, $2)"
+    " UNION ALL SELECT pg_catalog.format('%s of %s%s (pid %s, %s)',"
+    " coalesce(nullif(application_name, ''), 'a program'), usename,"
+    " ' from ' || pg_catalog.host(client_addr), pid, datname), 't'"
+    " FROM pg_catalog.pg_stat_activity WHERE NOT $3::bool AND datname IN ($1, $2)"
+    " AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()"
+    " AND NOT (application_name ~ '^deployrun '"
+    "  AND application_name = pg_catalog.current_setting('application_name')) ORDER BY client";
 
 static void on_sessions(dr_backup_job *job, const dr_pg_answer *answer) {
   dr_err err = DR_ERR_INIT;
@@ -233,12 +239,19 @@ static void on_sessions(dr_backup_job *job, const dr_pg_answer *answer) {
     job->on_no_sessions(job);
     return;
   }
+  const char *client = dr__pg_field(answer, 0, "client");
+  bool prepared = client && *client == 'f';
   for (size_t i = 0; i < answer->rows && i < 10; i++)
     dr__text_printf(&who, "%s\n", dr__pg_text(answer, i, 0));
   dr__fail(&err, "backup.in_use", "the database cannot be replaced: %s",
-           answer->rows == 1 ? "a client is connected to it" : "clients are connected to it");
-  dr__err_hint(&err, "nothing was changed; stop what uses the database, or say disconnect = true: "
-                     "then its sessions are ended");
+           prepared            ? "a prepared transaction is not ended"
+           : answer->rows == 1 ? "a client is connected to it"
+                               : "clients are connected to it");
+  dr__err_hint(&err, prepared
+                         ? "nothing was changed; in that database: COMMIT PREPARED or ROLLBACK "
+                           "PREPARED with its name"
+                         : "nothing was changed; stop what uses the database, or say disconnect = "
+                           "true: then its sessions are ended");
   if (who.bytes) dr__err_detail(&err, who.bytes, who.length);
   dr__text_free(&who);
   dr__backup_job_fail(job, &err);
@@ -247,11 +260,8 @@ static void on_sessions(dr_backup_job *job, const dr_pg_answer *answer) {
 void dr__backup_sessions(dr_backup_job *job, const char *database, const char *other, bool allowed,
                          dr_backup_next next) {
   job->on_no_sessions = next;
-  if (allowed)
-    next(job);
-  else
-    dr__backup_job_query(job, DR_BACKUP_MAIN, sql_sessions, json_pack("[s, s?]", database, other),
-                         on_sessions);
+  dr__backup_job_query(job, DR_BACKUP_MAIN, sql_sessions,
+                       json_pack("[s, s?, s]", database, other, allowed ? "t" : "f"), on_sessions);
 }
 
 /* ------------------------------------------------------------ dropping */

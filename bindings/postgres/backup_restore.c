@@ -397,8 +397,10 @@ static void on_connected(dr_backup_job *job) {
   int needed = dr__backup_version(dr__backup_manifest_text(self->reading.manifest, "server"),
                                   version, sizeof version);
   if (server >= needed) {
-    dr__backup_sessions(job, self->database, NULL, !dr__arg_boolean(job->op, "unused", false),
-                        ask_leftovers);
+    if (dr__arg_boolean(job->op, "unused", false))
+      dr__backup_sessions(job, self->database, NULL, false, ask_leftovers);
+    else
+      ask_leftovers(job);
     return;
   }
   dr__fail(&err, "backup.older_server",

@@ -91,15 +91,17 @@ static void on_swapped(dr_backup_job *job, const dr_pg_answer *answer) {
   dr__backup_job_done(job, result);
 }
 
-/* The server says 55006 when sessions are left after its own patience of 5 s. */
+/* The server says 55006 when sessions are left after its own patience of 5 s, and in its detail
+ * which. */
 static void explain(dr_backup_job *job) {
   dr_err own = DR_ERR_INIT;
   if (strstr(job->err.message, "55006")) {
     dr__err_move(&own, &job->err);
     dr__fail(&job->err, "backup.in_use",
              "the databases were not swapped: sessions are left in them");
-    dr__err_hint(&job->err, "nothing was changed; stop what uses the database, or say "
-                            "disconnect = true");
+    dr__err_hint(&job->err, "nothing was changed; stop what uses the database%s",
+                 asks_to_disconnect(job) ? "" : ", or say disconnect = true");
+    if (own.detail) dr__err_detail(&job->err, own.detail, strlen(own.detail));
     dr__err_because(&job->err, &own);
     dr_err_clear(&own);
   }

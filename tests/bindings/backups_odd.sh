@@ -151,3 +151,16 @@ do_it restore path="$(newest)" || fail "a restore where there is no such tablesp
 do_it drop_kept || fail "dropping"
 db=postgres sql 'ALTER DATABASE shop RESET ALL'
 ok "its tablespace, and lists with odd names"
+
+# ---------------------------------------------------------------------------------------------- prepared transactions
+
+sql "BEGIN; INSERT INTO z VALUES (0); PREPARE TRANSACTION 'p1'"
+do_it backup || fail "a backup"
+for options in '{}' '{"disconnect":true}'; do
+  refused backup.in_use restore path="$(newest)" options="$options"
+  grep -q "the prepared transaction 'p1' of tester (shop)" "$work/out" || fail "$options: the transaction is not told"
+  ! grep -q 'say disconnect' "$work/out" || fail "$options: disconnecting does not help"
+done
+sql "ROLLBACK PREPARED 'p1'"
+do_it drop_kept || fail "dropping"
+ok "a prepared transaction is told"
