@@ -164,3 +164,43 @@ done
 sql "ROLLBACK PREPARED 'p1'"
 do_it drop_kept || fail "dropping"
 ok "a prepared transaction is told"
+
+# ---------------------------------------------------------------------------------------------- a name from the environment
+
+unnamed() { PGDATABASE=shop do_it "$@" db=; }
+unnamed restore path="$(newest)" options='{"swap":false}' || fail "a restore"
+unnamed swap_in path="$(one_like restoring)" || fail "swapping in"
+unnamed kept || fail "the list"
+grep -q '"kind":"kept"' "$work/out" || fail "what was kept is not listed"
+unnamed drop_kept || fail "dropping"
+[ "$(databases)" = 'postgres shop' ] || fail "not what was to be dropped: $(databases)"
+ok "the database that PGDATABASE names"
+
+# ---------------------------------------------------------------------------------------------- our own sessions
+
+cat >"$work/asks.lua" <<LUA
+return recipe { name = "asks", run = function()
+  local db = postgres { host = "127.0.0.1", port = "$PGPORT", user = "$PGUSER", password = "$password", dbname = "shop" }
+  log(db:query("select 1"):value())
+  db:restore("$(newest)")
+end }
+LUA
+"$DEPLOYRUN" "$work/asks.lua" >"$work/out" 2>&1 </dev/null || fail "our own session is in the way"
+do_it drop_kept || fail "dropping"
+ok "a run that has asked the database before"
+
+# ---------------------------------------------------------------------------------------------- no superuser
+
+db=postgres sql "SET client_min_messages = error; DROP ROLE IF EXISTS plain;
+  CREATE ROLE plain LOGIN CREATEDB PASSWORD '$password'"
+createdb -O plain plains
+PGUSER=plain db=plains sql 'CREATE TABLE mine AS SELECT 1 AS i'
+PGUSER=plain write_recipe
+do_it backup db=plains dir="$work/plains" options='{"verify":"restore"}' || fail "a backup"
+do_it restore db=plains path="$(echo "$work"/plains/*.json)" || fail "a restore"
+do_it drop_kept db=plains || fail "dropping"
+write_recipe
+[ "$(db=plains sql 'SELECT count(*) FROM mine')" = 1 ] || fail "it was not restored"
+dropdb plains
+db=postgres sql 'DROP ROLE plain'
+ok "a role that is no superuser"
