@@ -111,6 +111,20 @@ db=postgres sql "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE da
 wait $client || true
 do_it drop_kept || fail "dropping"
 [ "$(databases)" = 'postgres shop' ] || fail "not what was to be dropped: $(databases)"
+
+# A restore that fails, and whose new database cannot be dropped then.
+instead pg_restore <<'SH2'
+[ "$1" = --version ] && exec "$real/pg_restore" "$@"
+for word; do last=$word; done
+psql -qX -d "${last##*dbname=}" -c "CREATE SUBSCRIPTION subs CONNECTION 'dbname=nosuch' PUBLICATION p WITH (connect = false)"
+exit 1
+SH2
+refused backup.restore restore path="$(newest)"
+mend pg_restore
+left=$(one_like restoring)
+grep -q "Hint .*$left could not be dropped: .*subscription" "$work/out" || fail "what is left is not told"
+drop_subscription "$left"
+do_it drop_kept || fail "dropping"
 sql 'DROP PUBLICATION pubs'
 ok "subscriptions are left out, and what is left says why"
 
