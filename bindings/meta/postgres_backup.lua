@@ -11,7 +11,7 @@ local Database = {}
 ---@field verify? string|boolean "read" (default): hashes, and pg_restore reads all of it; "restore": into a scratch database too; false
 ---@field globals? boolean also roles and tablespaces, by pg_dumpall (default true)
 ---@field role_passwords? boolean with the roles' password hashes (default false); needs a superuser
----@field lock_timeout? number|string how long pg_dump waits for a table that somebody locks (default 30 s)
+---@field lock_timeout? number|string how long tables that somebody locks are waited for (default 30 s)
 ---@field tools? string|deployrun.Target where pg_dump runs: "here", "there" (the database's own machine), or a target. Default: in the container of a stack's service, else here
 ---@field maintenance? string the database to connect to while another is made or dropped (default "postgres"); for verify = "restore"
 ---@field owners? boolean with owners and grants (default true); for verify = "restore"
@@ -32,14 +32,15 @@ local Database = {}
 ---@field removed? string[] names of the older backups that were removed; with keep
 
 ---Backs the database up. pg_dump (custom format, not compressed) writes one snapshot of it; a thread compresses that by zstd on
----its way into a partial file; our own connection, whose transaction exported the snapshot, counts the rows of each table in it.
+---its way into a partial file; our own connection, whose transaction locked the tables for reading (ACCESS SHARE) and exported
+---the snapshot, counts the rows of each table in it.
 ---The files get their names when they are on the disk, the manifest last: a backup exists when its manifest does. Then it is
 ---verified, and only then older ones may go (`keep`): as many whose hashes are right at that moment stay, and whatever is newer
 ---than the last of these, and whatever is not a backup of this database and this server. A new backup that is bad is removed.
 ---
 ---Action: change (and destructive, irreversible with keep). Fails: backup.old_pg_dump, backup.no_program, backup.program,
----backup.no_space, backup.write, backup.folder, backup.unreadable, backup.corrupt, backup.counts, backup.timeout, backup.setup,
----as :verify_backup.
+---backup.locked, backup.no_space, backup.write, backup.folder, backup.unreadable, backup.corrupt, backup.counts, backup.timeout,
+---backup.setup, as :verify_backup.
 ---@param options deployrun.BackupOptions
 ---@return deployrun.Backup
 function Database:backup(options) end
@@ -130,7 +131,7 @@ function postgres.backups(dir) end
 ---(deployrun_restoring_TIME_NAME) and stops at the first error; the rows are counted and compared; the database's settings, grants
 ---and comment are set, statistics gathered. Then, in one transaction, the database that is served is renamed to
 ---deployrun_kept_TIME_NAME and the new one gets its name. Whatever fails before that, the new one is dropped and the old one
----serves on. Undo: db:swap_back(restored).
+---serves on. Subscriptions are not restored, and event triggers do not fire meanwhile. Undo: db:swap_back(restored).
 ---
 ---Action: change; the swap: change, downtime, destructive. Fails: backup.in_use, backup.restore, backup.counts,
 ---backup.older_server, and as :verify_backup.
@@ -183,7 +184,8 @@ function Database:kept(options) end
 ---@field database? string
 ---@field maintenance? string
 
----Drops them. The plan names each. Action: change, destructive, irreversible. Fails: backup.in_use.
+---Drops them. The plan names each. One that clients are connected to, or that has a subscription or a logical replication slot, is
+---refused; those before it are gone. Action: change, destructive, irreversible. Fails: backup.in_use.
 ---@param options? deployrun.DropKeptOptions
 ---@return string[] dropped
 function Database:drop_kept(options) end

@@ -70,6 +70,10 @@ const char dr__backup_sql_facts[] =
     "  'locale', coalesce(pg_catalog.to_jsonb(d)->>'datlocale',"
     "                     pg_catalog.to_jsonb(d)->>'daticulocale'),"
     "  'limit', d.datconnlimit,"
+    "  'tablespace', (SELECT t.spcname FROM pg_catalog.pg_tablespace t"
+    "    WHERE t.oid = d.dattablespace),"
+    "  'subscriptions', (SELECT pg_catalog.jsonb_agg(s.subname ORDER BY s.subname)"
+    "    FROM pg_catalog.pg_subscription s WHERE s.subdbid = d.oid),"
     "  'comment', pg_catalog.shobj_description(d.oid, 'pg_database'),"
     "  'settings', (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
     "     'role', r.rolname, 'name', pg_catalog.split_part(c, '=', 1),"
@@ -99,7 +103,25 @@ const char dr__backup_sql_tables[] =
     "  AND d.deptype = 'e')"
     " ORDER BY 1, 2";
 
-/* The owner only where we may say so: else the database is ours, and its tables are theirs. */
+/* "public.orders: psql of anna (pid 4711) holds an ACCESS EXCLUSIVE lock". Who waits for one lets
+ * nobody pass either. */
+const char dr__backup_sql_holders[] =
+    "ROLLBACK; SELECT pg_catalog.format('%I.%I: %s %s an ACCESS EXCLUSIVE lock', n.nspname,"
+    " c.relname, CASE WHEN l.pid IS NULL THEN 'a prepared transaction' ELSE"
+    "  pg_catalog.format('%s of %s%s (pid %s)', coalesce(nullif(a.application_name, ''),"
+    "   'a program'), a.usename, ' from ' || pg_catalog.host(a.client_addr), l.pid) END,"
+    " CASE WHEN l.granted THEN 'holds' ELSE 'waits for' END) AS who"
+    " FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation"
+    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    " LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
+    " WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND c.relkind = 'r'"
+    " AND l.database = (SELECT oid FROM pg_catalog.pg_database"
+    "  WHERE datname = pg_catalog.current_database())"
+    " AND n.nspname !~ '^pg_' AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()"
+    " ORDER BY l.granted DESC, 1 LIMIT 10";
+
+/* The owner only where we may say so: else the database is ours, and its tables are theirs. The
+ * tablespace only where the server has it and we may use it. */
 const char dr__backup_sql_create[] =
     "SELECT pg_catalog.format("
     "  'CREATE DATABASE %I TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L',"
@@ -108,9 +130,14 @@ const char dr__backup_sql_create[] =
     "  pg_catalog.format(' LOCALE_PROVIDER icu ICU_LOCALE %L', p->>'locale') ELSE '' END"
     " || coalesce((SELECT pg_catalog.format(' OWNER %I', r.rolname) FROM pg_catalog.pg_roles r"
     "  WHERE r.rolname = p->>'owner' AND pg_catalog.pg_has_role(r.oid, 'MEMBER')), '')"
+    " || coalesce((SELECT pg_catalog.format(' TABLESPACE %I', t.spcname)"
+    "  FROM pg_catalog.pg_tablespace t WHERE t.spcname = p->>'tablespace'"
+    "  AND t.spcname <> 'pg_default'"
+    "  AND pg_catalog.has_tablespace_privilege(t.oid, 'CREATE')), '')"
     " AS statement FROM (SELECT $2::jsonb AS p) AS given";
 
-/* Lists (search_path) are stored as text with commas, and are set as a list of values. */
+/* Lists (search_path) are stored as text with commas, a part that is no plain name in double
+ * quotes, and are set as a list of values. */
 const char dr__backup_sql_dress[] =
     "WITH given AS (SELECT $1::text AS name, $2::jsonb AS p)"
     " SELECT pg_catalog.format('ALTER DATABASE %I CONNECTION LIMIT %s', name, (p->>'limit')::int)"
@@ -135,9 +162,12 @@ const char dr__backup_sql_dress[] =
     "   CASE pg_catalog.jsonb_typeof(p->'settings') WHEN 'array' THEN p->'settings' ELSE '[]' END)"
     "   s, LATERAL (SELECT CASE WHEN s->>'name' IN ('search_path', 'temp_tablespaces',"
     "    'session_preload_libraries', 'local_preload_libraries')"
-    "    THEN (SELECT pg_catalog.string_agg(pg_catalog.quote_literal("
-    "     pg_catalog.btrim(e, ' \"')), ', ')"
-    "     FROM pg_catalog.unnest(pg_catalog.string_to_array(s->>'value', ',')) e)"
+    "    THEN (SELECT coalesce(pg_catalog.string_agg(pg_catalog.quote_literal("
+    "     CASE WHEN m[1] ~ '^\"' THEN pg_catalog.replace("
+    "      pg_catalog.substr(m[1], 2, pg_catalog.length(m[1]) - 2), '\"\"', '\"')"
+    "      ELSE pg_catalog.btrim(m[1]) END), ', '), '''''')"
+    "     FROM pg_catalog.regexp_matches(s->>'value',"
+    "      '(\"(?:[^\"]|\"\")*\"|[^,\" ][^,]*)', 'g') m)"
     "    ELSE pg_catalog.quote_literal(s->>'value') END AS v) AS value"
     "  WHERE s->>'role' IS NULL OR"
     "   EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = s->>'role')";
@@ -189,12 +219,18 @@ void dr__backup_count(dr_backup_job *job, int which, dr_backup_next next) {
 
 /* ------------------------------------------------------------ sessions */
 
-/* A line each: "psql of anna from 10.0.0.7 (pid 4711, shop)". */
+/* A line each: "psql of anna from 10.0.0.7 (pid 4711, shop)"; and what no disconnecting ends. Not
+ * the run's own: those are closed before a swap, which the server notices a little later. */
 static const char sql_sessions[] =
-    "SELECT pg_catalog.format('%s of %s%s (pid %s, %s)', coalesce(nullif(application_name, ''),"
-    " 'a program'), usename, ' from ' || pg_catalog.host(client_addr), pid, datname) AS who"
-    " FROM pg_catalog.pg_stat_activity WHERE datname IN ($1, $2)"
-    " AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()";
+    "SELECT pg_catalog.format('the prepared transaction %L of %s (%s)', gid, owner, database)"
+    " AS who, 'f' AS client FROM pg_catalog.pg_prepared_xacts WHERE database IN ($1, $2)"
+    " UNION ALL SELECT pg_catalog.format('%s of %s%s (pid %s, %s)',"
+    " coalesce(nullif(application_name, ''), 'a program'), usename,"
+    " ' from ' || pg_catalog.host(client_addr), pid, datname), 't'"
+    " FROM pg_catalog.pg_stat_activity WHERE NOT $3::bool AND datname IN ($1, $2)"
+    " AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()"
+    " AND NOT (application_name ~ '^deployrun '"
+    "  AND application_name = pg_catalog.current_setting('application_name')) ORDER BY client";
 
 static void on_sessions(dr_backup_job *job, const dr_pg_answer *answer) {
   dr_err err = DR_ERR_INIT;
@@ -203,12 +239,19 @@ static void on_sessions(dr_backup_job *job, const dr_pg_answer *answer) {
     job->on_no_sessions(job);
     return;
   }
+  const char *client = dr__pg_field(answer, 0, "client");
+  bool prepared = client && *client == 'f';
   for (size_t i = 0; i < answer->rows && i < 10; i++)
     dr__text_printf(&who, "%s\n", dr__pg_text(answer, i, 0));
   dr__fail(&err, "backup.in_use", "the database cannot be replaced: %s",
-           answer->rows == 1 ? "a client is connected to it" : "clients are connected to it");
-  dr__err_hint(&err, "nothing was changed; stop what uses the database, or say disconnect = true: "
-                     "then its sessions are ended");
+           prepared            ? "a prepared transaction is not ended"
+           : answer->rows == 1 ? "a client is connected to it"
+                               : "clients are connected to it");
+  dr__err_hint(&err, prepared
+                         ? "nothing was changed; in that database: COMMIT PREPARED or ROLLBACK "
+                           "PREPARED with its name"
+                         : "nothing was changed; stop what uses the database, or say disconnect = "
+                           "true: then its sessions are ended");
   if (who.bytes) dr__err_detail(&err, who.bytes, who.length);
   dr__text_free(&who);
   dr__backup_job_fail(job, &err);
@@ -217,11 +260,8 @@ static void on_sessions(dr_backup_job *job, const dr_pg_answer *answer) {
 void dr__backup_sessions(dr_backup_job *job, const char *database, const char *other, bool allowed,
                          dr_backup_next next) {
   job->on_no_sessions = next;
-  if (allowed)
-    next(job);
-  else
-    dr__backup_job_query(job, DR_BACKUP_MAIN, sql_sessions, json_pack("[s, s?]", database, other),
-                         on_sessions);
+  dr__backup_job_query(job, DR_BACKUP_MAIN, sql_sessions,
+                       json_pack("[s, s?, s]", database, other, allowed ? "t" : "f"), on_sessions);
 }
 
 /* ------------------------------------------------------------ dropping */
@@ -234,15 +274,18 @@ char *dr__backup_drop_text(dr_pg *pg, const char *name) {
   return text;
 }
 
+/* What it failed for is told all the same; only what was to be gone and is not comes with it. */
 static void on_dropped(dr_backup_job *job, const dr_pg_answer *answer) {
-  (void)answer;
+  if (!answer)
+    dr__err_hint(&job->err, "%s could not be dropped: %s. Drop it by hand, or by db:drop_kept()",
+                 job->dropping, job->refusal.message);
   dr__backup_job_end(job);
 }
 
 static void on_terminated(dr_backup_job *job, const dr_pg_answer *answer) {
   (void)answer;
   char *text = dr__backup_drop_text(job->pg[DR_BACKUP_MAIN], job->dropping);
-  dr__backup_job_query(job, DR_BACKUP_MAIN, text, NULL, on_dropped);
+  dr__backup_job_try(job, DR_BACKUP_MAIN, text, NULL, on_dropped);
   free(text);
 }
 

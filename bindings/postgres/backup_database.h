@@ -31,6 +31,9 @@ extern const char dr__backup_sql_facts[];
 /* The tables whose rows are in a dump: schema, name, quoted. */
 extern const char dr__backup_sql_tables[];
 
+/* Ends the transaction; rows with who holds or waits for what lets nobody read such a table. */
+extern const char dr__backup_sql_holders[];
+
 /* $1 new name, $2 properties: one row with the statement that makes such a database. */
 extern const char dr__backup_sql_create[];
 
@@ -44,8 +47,9 @@ json_t *dr__backup_tables(const dr_pg_answer *answer);
  * "quoted" is taken out. */
 void dr__backup_count(dr_backup_job *job, int which, dr_backup_next next);
 
-/* Goes on when no client is connected to either database (`other` may be NULL); else the job fails
- * with backup.in_use, which tells who is. With `allowed` it goes on anyway. */
+/* Goes on when no client is connected to either database (`other` may be NULL), or they are
+ * `allowed`, and no transaction is prepared in one; else the job fails with backup.in_use, which
+ * tells who is. */
 void dr__backup_sessions(dr_backup_job *job, const char *database, const char *other, bool allowed,
                          dr_backup_next next);
 

@@ -26,6 +26,7 @@ static void free_job(dr_backup_job *job) {
   dr__pg_way_free(job->way);
   dr_err_clear(&job->err);
   dr_err_clear(&job->held);
+  dr_err_clear(&job->refusal);
   free(job);
 }
 
@@ -103,14 +104,31 @@ static bool is_over(dr_backup_job *job) {
 void dr__backup_job_close(dr_backup_job *job, int which) {
   dr__pg_close(job->pg[which]);
   job->pg[which] = NULL;
-  job->busy[which] = job->connecting[which] = false;
+  job->busy[which] = job->connecting[which] = job->tries[which] = false;
 }
+
+static void on_main_unbounded(dr_backup_job *job, const dr_pg_answer *answer) {
+  (void)answer;
+  job->on_connected[DR_BACKUP_MAIN](job);
+}
+
+static void on_other_unbounded(dr_backup_job *job, const dr_pg_answer *answer) {
+  (void)answer;
+  job->on_connected[DR_BACKUP_OTHER](job);
+}
+
+/* Which of them there are depends on the server's version. */
+static const char sql_unbounded[] =
+    "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN"
+    " ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout',"
+    "  'idle_session_timeout', 'transaction_timeout')";
 
 static void connected(dr_backup_job *job, int which, dr_err *err) {
   job->busy[which] = job->connecting[which] = false;
   if (is_over(job)) return;
   if (!err) {
-    job->on_connected[which](job);
+    dr__backup_job_query(job, which, sql_unbounded, NULL,
+                         which == DR_BACKUP_MAIN ? on_main_unbounded : on_other_unbounded);
     return;
   }
   if (job->op) dr__pg_way_explain(dr__op_runtime(job->op), job->way, err);
@@ -144,12 +162,17 @@ void dr__backup_job_connect(dr_backup_job *job, int which, const char *dbname,
 }
 
 static void answered(dr_backup_job *job, int which, const dr_pg_answer *answer, dr_err *err) {
-  job->busy[which] = false;
+  bool tried = job->tries[which];
+  job->busy[which] = job->tries[which] = false;
   if (is_over(job)) return;
-  if (err)
+  if (err && tried) {
+    dr__err_move(&job->refusal, err);
+    job->on_answer[which](job, NULL);
+  } else if (err) {
     dr__backup_job_fail(job, err);
-  else
+  } else {
     job->on_answer[which](job, answer);
+  }
 }
 
 static void on_main_answered(void *data, const dr_pg_answer *answer, dr_err *err) {
@@ -172,8 +195,15 @@ void dr__backup_job_query(dr_backup_job *job, int which, const char *sql, json_t
   int status = sql ? dr__op_whole(job->op, &err) : dr__err_nomem(&err);
   if (status == DR_OK) status = dr__pg_query(job->pg[which], &query, &err);
   job->busy[which] = status == DR_OK;
+  if (status != DR_OK) job->tries[which] = false;
   json_decref(params);
   if (status != DR_OK) dr__backup_job_fail(job, &err);
+}
+
+void dr__backup_job_try(dr_backup_job *job, int which, const char *sql, json_t *params,
+                        dr_backup_answered next) {
+  job->tries[which] = true;
+  dr__backup_job_query(job, which, sql, params, next);
 }
 
 /* ------------------------------------------------------------ programs and threads */

@@ -40,6 +40,7 @@ struct dr_backup_job {
    * if it had ended well: what it was given is to be judged first. */
   bool holds_failure;
   dr_err held;
+  dr_err refusal; /* of dr__backup_job_try() */
   json_t *tables; /* to be counted, see backup_database.h; owned */
   /* --- of backup_database.c */
   size_t counted;
@@ -55,6 +56,7 @@ struct dr_backup_job {
   dr_backup_thread *thread;
   atomic_bool *stop; /* of the thread */
   dr_backup_answered on_answer[DR_BACKUP_CONNECTIONS];
+  bool tries[DR_BACKUP_CONNECTIONS];
   bool busy[DR_BACKUP_CONNECTIONS];
   dr_backup_next on_connected[DR_BACKUP_CONNECTIONS];
   dr_backup_wrote on_wrote;
@@ -79,13 +81,19 @@ dr_backup_job *dr__backup_job_new(dr_op *op, bool server, void *data, void (*fre
   }
 
 /* The parts. Each fails the job when it cannot begin or goes wrong.
- * dbname: NULL is the way's own. */
+ * dbname: NULL is the way's own. What the role or the database bounds (statement_timeout and the
+ * like) does not bind such a connection: the job has a bound of its own. */
 void dr__backup_job_connect(dr_backup_job *job, int which, const char *dbname, dr_backup_next next);
 void dr__backup_job_close(dr_backup_job *job, int which);
 
 /* params (array, taken over) or NULL; several statements are allowed without. */
 void dr__backup_job_query(dr_backup_job *job, int which, const char *sql, json_t *params,
                           dr_backup_answered next);
+
+/* The same, but where the server refuses it the job goes on: `next` gets NULL for the answer, and
+ * job->refusal is why. */
+void dr__backup_job_try(dr_backup_job *job, int which, const char *sql, json_t *params,
+                        dr_backup_answered next);
 
 /* Runs a program; argv (taken over) gets the words of the connection when `connects`; dbname as
  * above. Descriptors (taken over) or -1. */

@@ -1,10 +1,11 @@
 /* backup_op.c - the op postgres.backup: one database into files of a folder on this machine.
  *
  * Called by the gate and by the loop, on the runtime's thread. In order: the server is asked who it
- * is, and pg_dump, which must not be older; a transaction of ours exports its snapshot; pg_dump
- * writes that snapshot into a pipe, whose other end a thread compresses, hashes and writes, while
- * our connection counts the same snapshot's rows; pg_dumpall writes the roles; a thread brings all
- * to the disk and names it. Whatever fails, the partial files are removed.
+ * is, and pg_dump, which must not be older; a transaction of ours locks the tables for reading, so
+ * that nobody empties or drops one meanwhile, and exports its snapshot; pg_dump writes that
+ * snapshot into a pipe, whose other end a thread compresses, hashes and writes, while our
+ * connection counts the same snapshot's rows; pg_dumpall writes the roles; a thread brings all to
+ * the disk and names it. Whatever fails, the partial files are removed.
  */
 #include "backup.h"
 
@@ -24,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOCK_WAIT_S = 30, PIPE = 1024 * 1024 };
+enum { LOCK_WAIT_S = 30, LOCK_ATTEMPTS = 5, PIPE = 1024 * 1024 };
 
 const dr_arg dr__backup_args[] = {DR_PG_DB_ARG,
                                   {"dir", DR_ARG_STRING, DR_REQUIRED},
@@ -48,6 +49,8 @@ typedef struct backup {
   dr_backup_draft draft;
   dr_backup_stream stream;
   bool counted;
+  int attempt; /* to lock the tables */
+  dr_backup_next on_locked;
 } backup;
 
 static void free_backup(void *data) {
@@ -71,10 +74,13 @@ static void clean(dr_backup_job *job) {
 
 /* ------------------------------------------------------------ the words */
 
+static double lock_wait(const dr_op *op) {
+  return dr__arg_number(op, "lock_timeout", LOCK_WAIT_S);
+}
+
 static json_t *dump_words(const dr_op *op, const char *snapshot) {
-  double wait = dr__arg_number(op, "lock_timeout", LOCK_WAIT_S);
   return json_pack("[s, s, s, s, o, o]", "pg_dump", "--format=custom", "--compress=0",
-                   "--no-password", json_sprintf("--lock-wait-timeout=%.0f", wait * 1000),
+                   "--no-password", json_sprintf("--lock-wait-timeout=%.0f", lock_wait(op) * 1000),
                    json_sprintf("--snapshot=%s", snapshot));
 }
 
@@ -278,7 +284,7 @@ static void dump(dr_backup_job *job) {
   if (!job->failing) dr__backup_count(job, DR_BACKUP_MAIN, on_counted);
 }
 
-/* ------------------------------------------------------------ before it */
+/* ------------------------------------------------------------ the files */
 
 static void on_draft(dr_backup_job *job) {
   dump(job);
@@ -289,15 +295,81 @@ static int act_draft(void *data, dr_err *err) {
   return dr__backup_draft_open(&self->draft, self->dir, self->database, self->taken, err);
 }
 
-static void on_tables(dr_backup_job *job, const dr_pg_answer *answer) {
+static void on_locked_again(dr_backup_job *job) {
+  dr__backup_job_thread(job, act_draft, NULL, job->data, NULL, on_draft);
+}
+
+/* ------------------------------------------------------------ the tables and their moment */
+
+static void begin(dr_backup_job *job);
+
+static void on_holders(dr_backup_job *job, const dr_pg_answer *answer) {
   dr_err err = DR_ERR_INIT;
-  job->tables = dr__backup_tables(answer);
-  if (job->tables) {
-    dr__backup_job_thread(job, act_draft, NULL, job->data, NULL, on_draft);
-    return;
+  dr_text who = {0};
+  for (size_t i = 0; i < answer->rows; i++)
+    dr__text_printf(&who, "%s\n", dr__pg_text(answer, i, 0));
+  dr__fail(&err, "backup.locked", "the tables could not be locked for reading within %g s",
+           lock_wait(job->op));
+  dr__err_hint(&err, "nothing was written; end that transaction, choose a quieter time, or say a "
+                     "longer lock_timeout");
+  if (who.bytes) dr__err_detail(&err, who.bytes, who.length);
+  dr__text_free(&who);
+  dr__backup_job_fail(job, &err);
+}
+
+static void on_rolled_back(dr_backup_job *job, const dr_pg_answer *answer) {
+  (void)answer;
+  begin(job);
+}
+
+/* A table may have gone since it was listed. */
+static void on_lock_tried(dr_backup_job *job, const dr_pg_answer *answer) {
+  backup *self = job->data;
+  const char *why = job->refusal.message;
+  if (answer)
+    self->on_locked(job);
+  else if (strcmp(job->refusal.code, "postgres.timeout") == 0)
+    dr__backup_job_query(job, DR_BACKUP_MAIN, dr__backup_sql_holders, NULL, on_holders);
+  else if ((strstr(why, "42P01") || strstr(why, "3F000")) && ++self->attempt < LOCK_ATTEMPTS)
+    dr__backup_job_query(job, DR_BACKUP_MAIN, "ROLLBACK", NULL, on_rolled_back);
+  else
+    dr__backup_job_fail(job, &job->refusal);
+}
+
+/* The bound is for all of them together. */
+static void lock(dr_backup_job *job, dr_backup_next next) {
+  dr_text text = {0};
+  size_t i;
+  json_t *table;
+  ((backup *)job->data)->on_locked = next;
+  dr__text_printf(&text, "SET LOCAL statement_timeout = %.0f; LOCK TABLE",
+                  lock_wait(job->op) * 1000);
+  json_array_foreach(job->tables, i, table) {
+    dr__text_printf(&text, "%s ONLY %s", i > 0 ? "," : "",
+                    json_string_value(json_object_get(table, "quoted")));
   }
+  dr__text_puts(&text, " IN ACCESS SHARE MODE; SET LOCAL statement_timeout = 0");
+  char *sql = dr__text_take(&text);
+  if (json_array_size(job->tables) == 0)
+    next(job);
+  else
+    dr__backup_job_try(job, DR_BACKUP_MAIN, sql, NULL, on_lock_tried);
+  free(sql);
+}
+
+static bool take_tables(dr_backup_job *job, const dr_pg_answer *answer) {
+  dr_err err = DR_ERR_INIT;
+  json_decref(job->tables);
+  job->tables = dr__backup_tables(answer);
+  if (job->tables) return true;
   dr__err_nomem(&err);
   dr__backup_job_fail(job, &err);
+  return false;
+}
+
+/* Those that the snapshot has: what came after the first list is not locked yet. */
+static void on_tables(dr_backup_job *job, const dr_pg_answer *answer) {
+  if (take_tables(job, answer)) lock(job, on_locked_again);
 }
 
 static void on_snapshot(dr_backup_job *job, const dr_pg_answer *answer) {
@@ -307,17 +379,36 @@ static void on_snapshot(dr_backup_job *job, const dr_pg_answer *answer) {
   dr__backup_job_query(job, DR_BACKUP_MAIN, dr__backup_sql_tables, NULL, on_tables);
 }
 
-/* The transaction is to live as long as the dump, and to see what pg_dump sees. */
-static void begin(dr_backup_job *job) {
+static void on_locked(dr_backup_job *job) {
+  dr__backup_job_query(job, DR_BACKUP_MAIN, "SELECT pg_catalog.pg_export_snapshot()", NULL,
+                       on_snapshot);
+}
+
+static void on_begun(dr_backup_job *job, const dr_pg_answer *answer) {
+  (void)answer;
+  lock(job, on_locked);
+}
+
+/* The transaction is to live as long as the dump, and to see what pg_dump sees. Its moment is that
+ * of the first statement that reads, so the locks come first: TRUNCATE empties a table for older
+ * snapshots too. */
+static void on_listed(dr_backup_job *job, const dr_pg_answer *answer) {
+  if (!take_tables(job, answer)) return;
   dr__backup_job_query(job, DR_BACKUP_MAIN,
                        "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
                        " SET LOCAL search_path = pg_catalog;"
                        " SET LOCAL statement_timeout = 0;"
+                       " SET LOCAL lock_timeout = 0;"
                        " SET LOCAL idle_in_transaction_session_timeout = 0;"
-                       " SET LOCAL row_security = off;"
-                       " SELECT pg_catalog.pg_export_snapshot()",
-                       NULL, on_snapshot);
+                       " SET LOCAL row_security = off",
+                       NULL, on_begun);
 }
+
+static void begin(dr_backup_job *job) {
+  dr__backup_job_query(job, DR_BACKUP_MAIN, dr__backup_sql_tables, NULL, on_listed);
+}
+
+/* ------------------------------------------------------------ before it */
 
 static void on_version(dr_backup_job *job, const char *output) {
   backup *self = job->data;

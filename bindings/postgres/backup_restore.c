@@ -37,6 +37,7 @@ typedef struct restore {
   bool rehearsal;
   bool made;  /* the new database is there */
   bool noted; /* in the manifest */
+  bool quiet; /* the new database's triggers do not fire */
   char *maintenance;
   char *database; /* the one it will take the place of */
   char name[DR_BACKUP_NAME];
@@ -63,8 +64,11 @@ static void fail_nomem(dr_backup_job *job) {
 
 /* ------------------------------------------------------------ the words */
 
+/* No subscriptions: where they had got to is not in a backup, and a database that has one cannot be
+ * dropped. */
 static json_t *restore_words(bool owners) {
-  json_t *words = json_pack("[s, s, s]", "pg_restore", "--exit-on-error", "--no-password");
+  json_t *words = json_pack("[s, s, s, s]", "pg_restore", "--exit-on-error", "--no-password",
+                            "--no-subscriptions");
   if (!owners) {
     json_array_append_new(words, json_string("--no-owner"));
     json_array_append_new(words, json_string("--no-privileges"));
@@ -141,9 +145,22 @@ static void clean(dr_backup_job *job) {
     drop_new(job);
 }
 
+static void tell_subscriptions(dr_backup_job *job) {
+  const restore *self = job->data;
+  const json_t *properties = json_object_get(self->reading.manifest, "properties");
+  size_t i;
+  json_t *name;
+  json_array_foreach(json_object_get(properties, "subscriptions"), i, name) {
+    dr__op_log(job->op,
+               "the subscription %s is not restored: make it anew, with a copy of its data",
+               json_string_value(name));
+  }
+}
+
 static void done(dr_backup_job *job) {
   const restore *self = job->data;
   const json_t *manifest = self->reading.manifest;
+  if (!self->rehearsal) tell_subscriptions(job);
   double seconds = (double)(uv_now(job->loop) - self->begun_ms) / 1000;
   dr__backup_job_done(job, json_pack("{s:s, s:s, s:s, s:i, s:I, s:f, s:b}", "path",
                                      dr__arg_string(job->op, "path", ""), "database", self->name,
@@ -177,13 +194,28 @@ static void drop_scratch(dr_backup_job *job) {
 
 /* ------------------------------------------------------------ what makes it whole: settings */
 
+/* "ALTER DATABASE x …", malloc'd; NULL when memory is short. */
+static char *alter_text(dr_backup_job *job, const char *what) {
+  const restore *self = job->data;
+  char *name = dr__pg_identifier(job->pg[DR_BACKUP_MAIN], self->name);
+  char *text = NULL;
+  if (!name || asprintf(&text, "ALTER DATABASE %s %s", name, what) < 0) text = NULL;
+  free(name);
+  return text;
+}
+
 static void on_dressed(dr_backup_job *job, const dr_pg_answer *answer) {
   (void)answer;
   done(job);
 }
 
 static void on_dress(dr_backup_job *job, const dr_pg_answer *answer) {
+  const restore *self = job->data;
   dr_text text = {0};
+  char *loud = alter_text(job, "RESET session_replication_role");
+  if (!loud) text.failed = true;
+  if (self->quiet && loud) dr__text_printf(&text, "%s;\n", loud);
+  free(loud);
   for (size_t i = 0; i < answer->rows; i++)
     dr__text_printf(&text, "%s;\n", dr__pg_text(answer, i, 0));
   char *sql = dr__text_take(&text);
@@ -257,15 +289,24 @@ static void on_restored(dr_backup_job *job) {
 
 /* ------------------------------------------------------------ the new database */
 
-static void on_made(dr_backup_job *job, const dr_pg_answer *answer) {
+static void on_quiet(dr_backup_job *job, const dr_pg_answer *answer) {
   restore *self = job->data;
-  (void)answer;
+  self->quiet = answer != NULL;
   const dr_backup_words words = {.argv = restore_words(dr__arg_boolean(job->op, "owners", true)),
                                  .connects = true,
                                  .dbname = self->name,
                                  .output_fd = -1};
   job->restoring = true;
   dr__backup_reading_go(job, &words, on_restored);
+}
+
+/* Event triggers that are restored fire at what is restored after them, and what they write is not
+ * in the backup. Who may not say so may not make event triggers either. */
+static void on_made(dr_backup_job *job, const dr_pg_answer *answer) {
+  (void)answer;
+  char *text = alter_text(job, "SET session_replication_role = replica");
+  dr__backup_job_try(job, DR_BACKUP_MAIN, text, NULL, on_quiet);
+  free(text);
 }
 
 static void on_create(dr_backup_job *job, const dr_pg_answer *answer) {
@@ -293,18 +334,20 @@ static void create(dr_backup_job *job) {
 static void drop_next(dr_backup_job *job);
 
 static void on_leftover_dropped(dr_backup_job *job, const dr_pg_answer *answer) {
-  (void)answer;
+  if (!answer)
+    dr__op_log(job->op, "warning: %s could not be dropped: %s",
+               json_string_value(json_array_get(job->tables, 0)), job->refusal.message);
+  json_array_remove(job->tables, 0);
   drop_next(job);
 }
 
-/* job->tables holds the names for as long as there are any. */
+/* job->tables holds the names for as long as there are any, first the one that is dropped. */
 static void drop_next(dr_backup_job *job) {
   const restore *self = job->data;
-  json_t *name = json_incref(json_array_get(job->tables, 0));
-  while (name && !dr__backup_name_stamp(json_string_value(name), "scratch", self->database)) {
+  const char *name = json_string_value(json_array_get(job->tables, 0));
+  while (name && !dr__backup_name_stamp(name, "scratch", self->database)) {
     json_array_remove(job->tables, 0);
-    json_decref(name);
-    name = json_incref(json_array_get(job->tables, 0));
+    name = json_string_value(json_array_get(job->tables, 0));
   }
   if (!name) {
     json_decref(job->tables);
@@ -312,13 +355,10 @@ static void drop_next(dr_backup_job *job) {
     create(job);
     return;
   }
-  json_array_remove(job->tables, 0);
-  dr__op_log(job->op, "dropping %s, which a run that was killed left behind",
-             json_string_value(name));
-  char *text = dr__backup_drop_text(job->pg[DR_BACKUP_MAIN], json_string_value(name));
-  dr__backup_job_query(job, DR_BACKUP_MAIN, text, NULL, on_leftover_dropped);
+  dr__op_log(job->op, "dropping %s, which a run that was killed left behind", name);
+  char *text = dr__backup_drop_text(job->pg[DR_BACKUP_MAIN], name);
+  dr__backup_job_try(job, DR_BACKUP_MAIN, text, NULL, on_leftover_dropped);
   free(text);
-  json_decref(name);
 }
 
 static void on_leftovers(dr_backup_job *job, const dr_pg_answer *answer) {
@@ -357,8 +397,10 @@ static void on_connected(dr_backup_job *job) {
   int needed = dr__backup_version(dr__backup_manifest_text(self->reading.manifest, "server"),
                                   version, sizeof version);
   if (server >= needed) {
-    dr__backup_sessions(job, self->database, NULL, !dr__arg_boolean(job->op, "unused", false),
-                        ask_leftovers);
+    if (dr__arg_boolean(job->op, "unused", false))
+      dr__backup_sessions(job, self->database, NULL, false, ask_leftovers);
+    else
+      ask_leftovers(job);
     return;
   }
   dr__fail(&err, "backup.older_server",

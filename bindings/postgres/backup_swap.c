@@ -91,15 +91,17 @@ static void on_swapped(dr_backup_job *job, const dr_pg_answer *answer) {
   dr__backup_job_done(job, result);
 }
 
-/* The server says 55006 when sessions are left after its own patience of 5 s. */
+/* The server says 55006 when sessions are left after its own patience of 5 s, and in its detail
+ * which. */
 static void explain(dr_backup_job *job) {
   dr_err own = DR_ERR_INIT;
   if (strstr(job->err.message, "55006")) {
     dr__err_move(&own, &job->err);
     dr__fail(&job->err, "backup.in_use",
              "the databases were not swapped: sessions are left in them");
-    dr__err_hint(&job->err, "nothing was changed; stop what uses the database, or say "
-                            "disconnect = true");
+    dr__err_hint(&job->err, "nothing was changed; stop what uses the database%s",
+                 asks_to_disconnect(job) ? "" : ", or say disconnect = true");
+    if (own.detail) dr__err_detail(&job->err, own.detail, strlen(own.detail));
     dr__err_because(&job->err, &own);
     dr_err_clear(&own);
   }
@@ -281,18 +283,61 @@ json_t *dr__drop_kept_assume(const dr_op *op) {
   return json_pack("{s:O}", "dropped", dr__arg(op, "names"));
 }
 
+static const char *dropped_name(const dr_backup_job *job) {
+  const dropping *self = job->data;
+  return json_string_value(json_array_get(dr__arg(job->op, "names"), self->at));
+}
+
 static void drop_one(dr_backup_job *job);
 
 static void on_one_dropped(dr_backup_job *job, const dr_pg_answer *answer) {
-  (void)answer;
-  ((dropping *)job->data)->at++;
-  drop_one(job);
+  dropping *self = job->data;
+  dr_err err = DR_ERR_INIT;
+  if (answer) {
+    self->at++;
+    drop_one(job);
+    return;
+  }
+  bool in_use = strstr(job->refusal.message, "55006") != NULL;
+  dr__fail(&err, in_use ? "backup.in_use" : job->refusal.code, "%s could not be dropped: %s",
+           dropped_name(job), job->refusal.message);
+  dr__err_hint(&err, "%s", in_use ? "stop what uses it, then try again" : job->refusal.hint);
+  dr__err_because(&err, &job->refusal);
+  dr__backup_job_fail(job, &err);
+}
+
+/* A slot would go with its database, and nobody would be told; a subscription is in the way. */
+static const char sql_keepers[] =
+    "SELECT 'the logical replication slot ' || slot_name FROM pg_catalog.pg_replication_slots"
+    " WHERE database = $1"
+    " UNION ALL SELECT 'the subscription ' || s.subname FROM pg_catalog.pg_subscription s"
+    " JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = $1";
+
+static void on_keepers(dr_backup_job *job, const dr_pg_answer *answer) {
+  const char *name = dropped_name(job);
+  dr_err err = DR_ERR_INIT;
+  dr_text what = {0};
+  if (answer->rows == 0) {
+    char *text = dr__backup_drop_text(job->pg[DR_BACKUP_MAIN], name);
+    dr__backup_job_try(job, DR_BACKUP_MAIN, text, NULL, on_one_dropped);
+    free(text);
+    return;
+  }
+  for (size_t i = 0; i < answer->rows && i < 10; i++)
+    dr__text_printf(&what, "%s%s", i > 0 ? ", " : "", dr__pg_text(answer, i, 0));
+  dr__fail(&err, "backup.in_use", "%s was not dropped: it still has %s", name,
+           what.bytes ? what.bytes : "what others use");
+  dr__err_hint(&err,
+               "a slot that nobody reads any more: SELECT pg_drop_replication_slot('NAME'); a "
+               "subscription, in that database: ALTER SUBSCRIPTION NAME DISABLE; ALTER "
+               "SUBSCRIPTION NAME SET (slot_name = NONE); DROP SUBSCRIPTION NAME");
+  dr__text_free(&what);
+  dr__backup_job_fail(job, &err);
 }
 
 static void drop_one(dr_backup_job *job) {
-  const dropping *self = job->data;
   const json_t *names = dr__arg(job->op, "names");
-  const char *name = json_string_value(json_array_get(names, self->at));
+  const char *name = dropped_name(job);
   dr_err err = DR_ERR_INIT;
   if (!name) {
     dr__backup_job_done(job, json_pack("{s:O}", "dropped", names));
@@ -304,15 +349,12 @@ static void drop_one(dr_backup_job *job) {
     dr__backup_job_fail(job, &err);
     return;
   }
-  char *text = dr__backup_drop_text(job->pg[DR_BACKUP_MAIN], name);
-  dr__backup_job_query(job, DR_BACKUP_MAIN, text, NULL, on_one_dropped);
-  free(text);
+  dr__backup_job_query(job, DR_BACKUP_MAIN, sql_keepers, json_pack("[s]", name), on_keepers);
 }
 
 int dr__drop_kept_start(dr_op *op, dr_err *err) {
   dr_backup_job *job = dr__backup_job_new(op, true, calloc(1, sizeof(dropping)), free, err);
   if (!job) return DR_FAILED;
-  job->clean = explain;
   dr__backup_job_connect(job, DR_BACKUP_MAIN, maintenance_of(op), drop_one);
   return DR_OK;
 }

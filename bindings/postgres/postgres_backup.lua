@@ -130,6 +130,11 @@ local function name_of(db, options, known)
   return options.database or db:keywords().dbname or known.database
 end
 
+-- The same without a backup: where the connection does not say it (PGDATABASE), what it is connected to.
+local function served_by(db, options)
+  return options.database or db:keywords().dbname or db:query("select current_database()"):value()
+end
+
 local function swapped(db, args)
   args.db = db:keywords()
   db:close()
@@ -139,17 +144,16 @@ end
 -- What the ops about other databases of the server are told.
 local function asked(db, method, options)
   options = options_of(method, options, { "database", "maintenance", "keep" })
-  return { db = db:keywords(), database = options.database or db:keywords().dbname, maintenance = options.maintenance }
+  return { db = db:keywords(), database = served_by(db, options), maintenance = options.maintenance }
 end
 
 -- Drops a new database when who waits for its swap is interrupted. What cannot be swapped in for another reason stays,
 -- for db:swap_in.
-local function dropped_on_interrupt(db, name, options)
+local function dropped_on_interrupt(db, name, database, maintenance)
   return setmetatable({}, { __close = function(_, problem)
     if not dr.is_error(problem) or problem.code ~= "cancelled" then return end
-    local args = asked(db, "restore", dr.pick(options, { "database", "maintenance" }))
-    args.names = dr.array { name }
-    drop_kept(db.place.target, args)
+    drop_kept(db.place.target,
+      { db = db:keywords(), database = database, maintenance = maintenance, names = dr.array { name } })
   end })
 end
 
@@ -165,7 +169,7 @@ function Database:restore(path, options)
   local result = { database = name, restored = made.database, taken = made.taken, tables = made.tables,
     rows = made.rows, seconds = made.seconds }
   if options.swap == false then return result end
-  local _ <close> = dropped_on_interrupt(self, made.database, options)
+  local _ <close> = dropped_on_interrupt(self, made.database, name, options.maintenance)
   local done = swapped(self, { from = made.database, database = name, keep_as = "kept", disconnect = options.disconnect,
     maintenance = options.maintenance })
   result.kept, result.gap = done.kept, done.gap
@@ -177,7 +181,7 @@ end
 function Database:swap_in(from, options)
   options = options_of("swap_in", options, { "database", "disconnect", "maintenance" })
   check_path("swap_in", "the name of a database", from)
-  return swapped(self, { from = from, database = options.database or self:keywords().dbname, keep_as = "kept",
+  return swapped(self, { from = from, database = served_by(self, options), keep_as = "kept",
     disconnect = options.disconnect, maintenance = options.maintenance })
 end
 
@@ -190,7 +194,7 @@ function Database:swap_back(restored, options)
     wrong("swap_back", "needs what :restore returned, or the name of a database that was kept",
       "where there was no database before, there is none to go back to")
   end
-  local name = options.database or (type(restored) == "table" and restored.database) or self:keywords().dbname
+  local name = options.database or (type(restored) == "table" and restored.database) or served_by(self, options)
   return swapped(self, { from = from, database = name, keep_as = "undone", disconnect = options.disconnect,
     maintenance = options.maintenance })
 end
@@ -205,7 +209,7 @@ function Database:drop_kept(options)
   local args = asked(self, "drop_kept", options)
   local keep = options and options.keep or 0
   if math.type(keep) ~= "integer" or keep < 0 then wrong("drop_kept", "keep is a number, 0 or more") end
-  local found = kept(self.place.target, asked(self, "drop_kept", options))
+  local found = kept(self.place.target, { db = args.db, database = args.database, maintenance = args.maintenance })
   args.names, args.unknown = dr.array {}, dr.assumed(found) or nil
   for i, one in ipairs(found.kept) do
     if i > keep then args.names[#args.names + 1] = one.name end

@@ -205,7 +205,7 @@ nothing_left "no database, no folder"
 psql -qX -d shop -c 'BEGIN; LOCK TABLE public.orders IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)' >/dev/null 2>&1 &
 holder=$!
 until_true "the table was not locked" is 1 "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted"
-refused backup.program backup options='{"lock_timeout":1}'
+refused backup.locked backup options='{"lock_timeout":1}'
 kill $holder
 wait $holder 2>/dev/null || true
 sql "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'LOCK TABLE' AND pid <> pg_backend_pid()" >/dev/null

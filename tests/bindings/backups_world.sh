@@ -52,7 +52,7 @@ return recipe { name = "r",
   params = { verb = param.string {}, path = param.string {}, db = param.string { default = "shop" },
     dir = param.string { default = "$dir" }, options = param.string { default = "{}" } },
   run = function(p)
-    local db = postgres { host = "127.0.0.1", port = "$PGPORT", user = "$PGUSER", password = "$password", dbname = p.db }
+    local db = postgres { host = "127.0.0.1", port = "$PGPORT", user = "$PGUSER", password = "$password", dbname = p.db ~= "" and p.db or nil }
     local options = json.decode(p.options)
     if p.verb == "backup" or p.verb == "backups" then options.dir = p.dir end
     if p.verb == "backup" or p.verb == "backups" or p.verb == "kept" or p.verb == "drop_kept" then
