@@ -30,6 +30,11 @@ and writes, `SHARE` and above writes, `SHARE UPDATE EXCLUSIVE` only other change
 hazard, as long as `lock_timeout` keeps it from being waited for; a table that is read or written anew as a whole under one
 that blocks is.
 
+Statements of one file are one transaction, so what one of them locks is still locked while the next ones work. A scan, the
+build of an index, an `UPDATE`, a `DELETE`, an `INSERT … SELECT` on any table behind an `ALTER TABLE` is shown with the lock
+that is held, and is the hazard `held-lock`: it belongs into a file of its own. So does `VALIDATE CONSTRAINT` behind the
+`ADD CONSTRAINT … NOT VALID` that it is there for.
+
 ## Accepting a hazard
 
 A comment before the statement, or behind it on its line, accepts a hazard by its name, with a reason:

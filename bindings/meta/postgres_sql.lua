@@ -13,7 +13,7 @@
 ---@field kind string what it does: the heaviest hazard, or a harmless change such as "add-column"
 ---@field class string "compatible": code written for the schema before keeps working · "conditional": if what the hazards say holds · "breaking": it does not · "unknown": treat as breaking
 ---@field hazards deployrun.SqlHazard[] empty for a harmless statement
----@field on string[] the relations it locks that were there before, most locked first
+---@field on string[] the relations that were there before and are locked while it works, by it or, when it works in bulk, by statements before it; most locked first
 ---@field locks table<string, string> relation → "ACCESS EXCLUSIVE", …
 ---@field lock? string the strongest of them
 ---@field blocks? string what waits for it: "reads" (and writes), "writes", "schema" (other changes of the schema)

@@ -79,6 +79,7 @@ static void judge_create_as(dr_sql_judgement *j, json_t *fields) {
     dr__judge_tree(j, query);
   else
     dr__judge_queries(j, query);
+  if (!dr__tree_flag(into, "skipData")) dr__judge_bulk(j, DR_SQL_ACCESS_SHARE);
   dr__judge_created(j, "relation", relation, !dr__tree_flag(fields, "if_not_exists"));
 }
 

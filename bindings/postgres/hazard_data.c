@@ -25,6 +25,7 @@ static void judge_select(dr_sql_judgement *j, json_t *fields) {
   dr__tree_relation(relation, first);
   if (locks && first) dr__judge_also(j, relation, DR_SQL_ROW_SHARE);
   dr__judge_queries(j, fields);
+  if (into) dr__judge_bulk(j, DR_SQL_ACCESS_SHARE);
 }
 
 /* Names that begin with pg_ mean PostgreSQL's own, unless they have another schema. A change of
@@ -46,7 +47,9 @@ static void judge_write(dr_sql_judgement *j, json_t *fields, dr_sql_rule_id rule
 }
 
 static void judge_insert(dr_sql_judgement *j, json_t *fields) {
+  const json_t *query = dr__tree_as(json_object_get(fields, "selectStmt"), "SelectStmt");
   judge_write(j, fields, DR_SQL_RULE_INSERT);
+  if (query && !json_object_get(query, "valuesLists")) dr__judge_bulk(j, DR_SQL_ROW_EXCLUSIVE);
 }
 
 /* What may differ from row to row. */
@@ -93,11 +96,13 @@ static bool picks_all(json_t *condition) {
 static void judge_update(dr_sql_judgement *j, json_t *fields) {
   bool all = picks_all(json_object_get(fields, "whereClause"));
   judge_write(j, fields, all ? DR_SQL_RULE_UPDATE_ALL : DR_SQL_RULE_UPDATE);
+  dr__judge_bulk(j, DR_SQL_ROW_EXCLUSIVE);
 }
 
 static void judge_delete(dr_sql_judgement *j, json_t *fields) {
   bool all = picks_all(json_object_get(fields, "whereClause"));
   judge_write(j, fields, all ? DR_SQL_RULE_DELETE_ALL : DR_SQL_RULE_DELETE);
+  dr__judge_bulk(j, DR_SQL_ROW_EXCLUSIVE);
 }
 
 static void judge_merge(dr_sql_judgement *j, json_t *fields) {
@@ -123,10 +128,12 @@ static void judge_copy_out(dr_sql_judgement *j, json_t *fields) {
 static void judge_copy(dr_sql_judgement *j, json_t *fields) {
   if (dr__tree_flag(fields, "is_program"))
     dr__judge(j, DR_SQL_RULE_COPY_PROGRAM, NULL, dr__tree_text(fields, "filename"));
-  if (dr__tree_flag(fields, "is_from"))
+  bool in = dr__tree_flag(fields, "is_from");
+  if (in)
     judge_write(j, fields, DR_SQL_RULE_COPY_IN);
   else
     judge_copy_out(j, fields);
+  dr__judge_bulk(j, in ? DR_SQL_ROW_EXCLUSIVE : DR_SQL_ACCESS_SHARE);
 }
 
 /* What is only planned is not done, but locks all the same. */

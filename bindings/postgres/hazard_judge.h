@@ -14,12 +14,14 @@ typedef struct dr_sql_judgement {
   dr_sql_class class;
   dr_sql_lock lock; /* the strongest */
   int work;
-  json_t *on;      /* relation → its strongest lock */
-  json_t *hazards; /* [{hazard, class, reason}] */
-  json_t *loses;   /* [text] */
-  bool uncertain;  /* in a block that may not run: what it creates may be there already */
-  int nested;      /* blocks around the statement */
-  bool failed;     /* memory was short */
+  bool is_bulk;          /* rows that were there before are read or written in bulk */
+  dr_sql_lock bulk_lock; /* the weakest lock that this takes by itself */
+  json_t *on;            /* relation → its strongest lock */
+  json_t *hazards;       /* [{hazard, class, reason}] */
+  json_t *loses;         /* [text] */
+  bool uncertain;        /* in a block that may not run: what it creates may be there already */
+  int nested;            /* blocks around the statement */
+  bool failed;           /* memory was short */
 } dr_sql_judgement;
 
 /* DR_OK or out of memory; released by dr__judgement_free() in either case. */
@@ -44,6 +46,14 @@ void dr__judge_relations(dr_sql_judgement *j, dr_sql_rule_id id, const json_t *r
 
 /* A lock beside, of a rule that was noted: the table a foreign key points to. */
 void dr__judge_also(dr_sql_judgement *j, const char *relation, dr_sql_lock lock);
+
+/* Rows are read or written in bulk, under a lock that this alone would take; it counts when the
+ * statement has to do with relations that were there before. */
+void dr__judge_bulk(dr_sql_judgement *j, dr_sql_lock lock);
+
+/* At the end of a statement: what takes its time holds up those who wait for what the transaction
+ * has locked. */
+void dr__judge_held(dr_sql_judgement *j);
 
 /* All relations that a part of a tree names are read. */
 void dr__judge_reads(dr_sql_judgement *j, json_t *part);

@@ -162,10 +162,12 @@ static void judge_discard(dr_sql_judgement *j, json_t *fields) {
 
 static void judge_transaction(dr_sql_judgement *j, json_t *fields) {
   dr__judge(j, DR_SQL_RULE_NOTHING, NULL, NULL);
+  bool commits = dr__tree_is(fields, "kind", "TRANS_STMT_COMMIT");
   if (strncmp(dr__tree_text(fields, "kind"), "TRANS_STMT_ROLLBACK", 19) == 0)
     dr__world_undo(j->world);
-  else if (dr__tree_is(fields, "kind", "TRANS_STMT_COMMIT"))
+  else if (commits)
     dr__world_new_transaction(j->world);
+  if (commits || dr__tree_is(fields, "kind", "TRANS_STMT_ROLLBACK")) dr__world_unlock(j->world);
 }
 
 /* ------------------------------------------------------------ names, owners, rights */

@@ -79,6 +79,8 @@ enum { DR_SQL_READS = 0, DR_SQL_SCANS = 1, DR_SQL_REWRITES = 2 };
     "a program that the server runs: what it does cannot be read here")                             \
   X(WRITE_CATALOG, "write-catalog", UNKNOWN, ROW_EXCLUSIVE, READS, NULL,                            \
     "PostgreSQL keeps its own state in this table: what a change of it does cannot be told")        \
+  X(HELD_LOCK, "held-lock", COMPATIBLE, NO_LOCK, READS, NULL,                                       \
+    "the transaction holds this lock to its end, so those who wait for it wait for the work of this statement too: put it into a file of its own") \
   X(LOCK, "lock-table", CONDITIONAL, ACCESS_EXCLUSIVE, READS, NULL,                                 \
     "others wait until the transaction ends; the mode is as given")                                 \
   X(CREATE_TABLE, "create-table", COMPATIBLE, NO_LOCK, READS, NULL,                                 \
@@ -136,7 +138,7 @@ enum { DR_SQL_READS = 0, DR_SQL_SCANS = 1, DR_SQL_REWRITES = 2 };
   X(DROP_DEFAULT_REQUIRED, "drop-default-required", BREAKING, ACCESS_EXCLUSIVE, READS, NULL,        \
     "the column is NOT NULL: INSERTs of code that does not know it fail")                           \
   X(SET_NOT_NULL, "set-not-null", CONDITIONAL, ACCESS_EXCLUSIVE, SCANS, NULL,                       \
-    "the code must always write the column; readers wait for the scan. First a CHECK (… IS NOT NULL) NOT VALID, VALIDATE it, then this") \
+    "the code must always write the column; readers wait for the scan. In three files: a CHECK (… IS NOT NULL) NOT VALID, VALIDATE it, then this") \
   X(SET_NOT_NULL_CHECKED, "set-not-null-checked", CONDITIONAL, ACCESS_EXCLUSIVE, READS, NULL,       \
     "a validated CHECK spares the scan; the code must always write the column")                     \
   X(DROP_NOT_NULL, "drop-not-null", COMPATIBLE, ACCESS_EXCLUSIVE, READS, NULL,                      \
@@ -158,11 +160,11 @@ enum { DR_SQL_READS = 0, DR_SQL_SCANS = 1, DR_SQL_REWRITES = 2 };
   X(IDENTITY, "change-identity", CONDITIONAL, ACCESS_EXCLUSIVE, READS, NULL,                        \
     "INSERTs that leave the column out, or give it a value, may fail")                              \
   X(ADD_CHECK, "add-check", CONDITIONAL, ACCESS_EXCLUSIVE, SCANS, NULL,                             \
-    "the code must write no rows that it forbids; readers wait for the scan. NOT VALID first, VALIDATE later") \
+    "the code must write no rows that it forbids; readers wait for the scan. NOT VALID first, VALIDATE in a later file") \
   X(ADD_CHECK_NV, "add-check-not-valid", CONDITIONAL, ACCESS_EXCLUSIVE, READS, NULL,                \
     "no scan; the code must write no rows that it forbids")                                         \
   X(ADD_FK, "add-foreign-key", CONDITIONAL, SHARE_ROW_EXCLUSIVE, SCANS, NULL,                       \
-    "writers of both tables wait for the scan; the code must write no orphans. NOT VALID first, VALIDATE later") \
+    "writers of both tables wait for the scan; the code must write no orphans. NOT VALID first, VALIDATE in a later file") \
   X(ADD_FK_NV, "add-foreign-key-not-valid", CONDITIONAL, SHARE_ROW_EXCLUSIVE, READS, NULL,          \
     "no scan; the code must write no orphans, and delete no row that is referred to")               \
   X(ADD_UNIQUE, "add-unique", CONDITIONAL, ACCESS_EXCLUSIVE, SCANS, NULL,                           \

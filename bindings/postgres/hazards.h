@@ -40,7 +40,9 @@ void dr__sql_world_new_session(dr_sql_world *world);
  *     hazards          array of {hazard, class, reason}: what was found; empty for a harmless one.
  *                      The name is that which an annotation accepts
  *     on               array of the relations that it locks, as written, most locked first; in
- * quotes where a name needs them locks            object: relation → the lock that it takes there
+ *                      quotes where a name needs them. Also those that statements before it in the
+ *                      script have locked, when it reads or writes rows in bulk
+ *     locks            object: relation → the lock that is held there
  *     lock             the strongest lock it takes on a relation that was there before, as
  *                      PostgreSQL names it: "ACCESS EXCLUSIVE" …; left out for none
  *     blocks           "reads", "writes", "schema" or left out: what waits while the lock is held

@@ -14,6 +14,7 @@ struct dr_sql_world {
   json_t *created;       /* "kind name" → true */
   json_t *columns;       /* relation → column → {added, required, type} */
   json_t *constraints;   /* relation → name → {column, valid} */
+  json_t *held;          /* relation → the lock that the transaction holds */
   unsigned path;         /* the search_path: 0 is that of a new session, others have numbers */
   unsigned paths;        /* how many there were */
   bool failed;
@@ -26,7 +27,8 @@ dr_sql_world *dr__sql_world_new(const json_t *catalog) {
   world->created = json_object();
   world->columns = json_object();
   world->constraints = json_object();
-  if (world->created && world->columns && world->constraints) return world;
+  world->held = json_object();
+  if (world->created && world->columns && world->constraints && world->held) return world;
   dr__sql_world_free(world);
   return NULL;
 }
@@ -36,6 +38,7 @@ void dr__sql_world_free(dr_sql_world *world) {
   json_decref(world->created);
   json_decref(world->columns);
   json_decref(world->constraints);
+  json_decref(world->held);
   free(world);
 }
 
@@ -124,6 +127,7 @@ void dr__world_new_transaction(dr_sql_world *world) {
 }
 
 void dr__world_next_step(dr_sql_world *world) {
+  dr__world_unlock(world);
   dr__world_drop_temporary(world);
   dr__world_new_transaction(world);
 }
@@ -145,6 +149,22 @@ void dr__world_undo(dr_sql_world *world) {
       json_object_del(column, "type");
     }
   }
+}
+
+/* ------------------------------------------------------------ locks */
+
+void dr__world_hold(dr_sql_world *world, const char *relation, dr_sql_lock lock) {
+  json_int_t before = json_integer_value(json_object_get(world->held, relation));
+  if (lock > before && json_object_set_new(world->held, relation, json_integer(lock)) != 0)
+    world->failed = true;
+}
+
+void dr__world_unlock(dr_sql_world *world) {
+  json_object_clear(world->held);
+}
+
+const json_t *dr__world_held(const dr_sql_world *world) {
+  return world->held;
 }
 
 /* ------------------------------------------------------------ things */

@@ -9,6 +9,7 @@
 #ifndef DR_POSTGRES_SQL_WORLD_H
 #define DR_POSTGRES_SQL_WORLD_H
 
+#include "postgres/hazard_rules.h"
 #include "postgres/hazards.h"
 
 /* True when memory was short for something that had to be noted. */
@@ -26,6 +27,12 @@ void dr__world_new_transaction(dr_sql_world *world);
 /* What comes next is in another transaction, and in what may be another session: a statement that
  * is run alone stands before or behind. */
 void dr__world_next_step(dr_sql_world *world);
+
+/* Locks on relations that were there before, which the transaction holds up to its end: relation →
+ * the strongest, as written; borrowed. */
+void dr__world_hold(dr_sql_world *world, const char *relation, dr_sql_lock lock);
+void dr__world_unlock(dr_sql_world *world);
+const json_t *dr__world_held(const dr_sql_world *world);
 
 /* What scripts did may be undone: nothing is known to be new. */
 void dr__world_undo(dr_sql_world *world);

@@ -273,6 +273,68 @@ static void a_lock_is_told_without_its_tables(void **state) {
   json_decref(result);
 }
 
+/* The reason that a statement has the hazard for; "" without it. */
+static const char *reason_for(const json_t *statement, const char *hazard) {
+  size_t i;
+  json_t *one;
+  json_array_foreach(json_object_get(statement, "hazards"), i, one) {
+    if (strcmp(text_of(one, "hazard"), hazard) == 0) return text_of(one, "reason");
+  }
+  return "";
+}
+
+static void work_under_a_lock_that_is_held_is_a_hazard(void **state) {
+  (void)state;
+  static const char *const scripts[] = {
+      ("ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID;"
+       "ALTER TABLE t VALIDATE CONSTRAINT c"),
+      "ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID, VALIDATE CONSTRAINT c",
+      "ALTER TABLE t ADD b int; UPDATE t SET b = a WHERE b IS NULL",
+      "ALTER TABLE t ADD b int; SAVEPOINT s; ROLLBACK TO s; UPDATE u SET b = a",
+      "ALTER TABLE t ADD b int; INSERT INTO u SELECT * FROM v",
+      "ALTER TABLE t ADD b int; COPY u FROM '/dev/null'",
+      "ALTER TABLE t ADD b int; SELECT a INTO n FROM u",
+      "DO $$ BEGIN ALTER TABLE t ADD b int; UPDATE t SET b = a; END $$",
+      "ALTER TABLE t ADD b int DEFAULT 0 REFERENCES u"};
+  for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+    json_t *result = classify_in(NULL, scripts[i]);
+    const char *reason = reason_for(last_of(result), "held-lock");
+    if (strncmp(reason, "t (ACCESS EXCLUSIVE): the transaction holds", 43) != 0)
+      fail_msg("%s: \"%s\"", scripts[i], reason);
+    assert_string_equal(text_of(last_of(result), "lock"), "ACCESS EXCLUSIVE");
+    assert_string_equal(text_of(last_of(result), "blocks"), "reads");
+    assert_true(json_is_true(json_object_get(last_of(result), "scan")));
+    json_decref(result);
+  }
+}
+
+static void a_lock_that_is_given_back_or_harmless_is_no_hazard(void **state) {
+  (void)state;
+  static const char *const scripts[] = {
+      "ALTER TABLE t ADD b int; COMMIT; UPDATE t SET b = a",
+      "ALTER TABLE t ADD b int; ROLLBACK; UPDATE t SET b = a",
+      "ALTER TABLE t ADD b int; CREATE INDEX CONCURRENTLY i ON t (a)",
+      "ALTER TABLE t ADD b int; VACUUM v; UPDATE t SET b = a",
+      "ALTER TABLE t ADD b int; INSERT INTO t VALUES (1)",
+      "ALTER TABLE t ADD b int; INSERT INTO t DEFAULT VALUES",
+      "ALTER TABLE t ADD b int; CREATE TABLE n (a int); CREATE INDEX ON n (a)",
+      "ALTER TABLE t ADD b int; CREATE TABLE n AS SELECT * FROM u WITH NO DATA",
+      "CREATE TABLE t (a int); ALTER TABLE t ADD b int; UPDATE u SET b = a",
+      "ALTER TABLE t VALIDATE CONSTRAINT c; UPDATE t SET b = a",
+      "ALTER TABLE t ADD CHECK (a > 0)"};
+  for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+    json_t *result = classify_in(NULL, scripts[i]);
+    if (*reason_for(last_of(result), "held-lock")) fail_msg("%s", scripts[i]);
+    json_decref(result);
+  }
+  dr_sql_world *world = dr__sql_world_new(NULL);
+  json_decref(classify_in(world, "ALTER TABLE t ADD b int"));
+  json_t *result = classify_in(world, "UPDATE t SET b = a"); /* in a file of its own */
+  assert_string_equal(reason_for(last_of(result), "held-lock"), "");
+  json_decref(result);
+  dr__sql_world_free(world);
+}
+
 /* ------------------------------------------------------------ annotations */
 
 typedef struct annotation {
@@ -424,6 +486,8 @@ int main(void) {
       cmocka_unit_test(a_catalog_may_say_that_a_column_is_not_null),
       cmocka_unit_test(an_index_is_new_in_the_schema_of_its_table),
       cmocka_unit_test(a_lock_is_told_without_its_tables),
+      cmocka_unit_test(work_under_a_lock_that_is_held_is_a_hazard),
+      cmocka_unit_test(a_lock_that_is_given_back_or_harmless_is_no_hazard),
       cmocka_unit_test(an_annotation_accepts_a_hazard_with_a_reason),
       cmocka_unit_test(advice_is_given_where_a_script_cannot_run_twice),
       cmocka_unit_test(advice_is_given_about_the_order),
