@@ -50,6 +50,9 @@ not have, is a problem that is reported. Comments are not part of a script's has
 - Tables, columns, types and constraints that the same script, or one before it in the same run, created are nobody's yet:
   nothing about them counts. `CREATE TABLE IF NOT EXISTS`, and what a `DO` block creates, may have been there before, and is
   not exempt.
+- Not so what reaches old rows all the same: a new parent of an old partition or child (behind that nothing is known to be new
+  any more), a write to a new view or foreign table, or to a new table that an old one refers to. A write that runs a trigger or
+  rule which the scripts created is unknown.
 - For that a name must mean the same: it is written the same way (`t` and `public.t` are not known to be one), and a name
   without a schema is used under the `search_path` it was created under. `SET search_path`, `SET ROLE`, `set_config`, `RESET
   ALL`, and a statement that runs alone end that. A temporary table is `pg_temp.t`, and `t` while it exists; `public.t` is another.
@@ -61,8 +64,9 @@ not have, is a problem that is reported. Comments are not part of a script's has
 - `SET NOT NULL` spares the scan when a validated `CHECK (column IS NOT NULL)` was added by the scripts.
 - `DO` blocks are judged by the statements in them; `EXECUTE` of a constant too, of anything else it is unknown.
 - Functions are judged wherever they are called: in rows that are written, conditions, defaults, checks, queries of `COPY` and
-  of loops. PostgreSQL's own are judged by what they do, any other is unknown. What a view, a trigger, a rule, a policy or
-  another function calls is not looked into.
+  of loops. PostgreSQL's own are judged by what they do, any other is unknown; so is one whose name the scripts gave to a
+  function of theirs, unless it is called as `pg_catalog.…`. What a view, a policy, another function, or a trigger or rule that
+  was there before calls is not looked into.
 - `WHERE true`, `WHERE 1 = 1` and the like pick no rows out: they count as no WHERE.
 - Statements that cannot run inside a transaction block are marked `alone`; so is `ALTER TYPE … ADD VALUE` when a statement
   behind it in the script uses the value.

@@ -52,6 +52,8 @@ static void judge_foreign_key(change *c, const json_t *constraint, bool scans) {
   char other[DR_SQL_NAME_SIZE];
   dr__tree_relation(other, json_object_get(constraint, "pktable"));
   judge(c, scans ? DR_SQL_RULE_ADD_FK : DR_SQL_RULE_ADD_FK_NV);
+  if (!dr__world_created(c->j->world, "relation", c->relation))
+    dr__world_mark(c->j->world, other, DR_SQL_REACHES_OLD);
   dr__judge_also(c->j, other, DR_SQL_SHARE_ROW_EXCLUSIVE);
 }
 
@@ -100,6 +102,7 @@ static void drop_constraint(change *c) {
 /* ------------------------------------------------------------ columns */
 
 typedef struct column_def {
+  const dr_sql_world *world;
   bool required; /* NOT NULL */
   bool filled;   /* INSERTs that leave it out get a value */
   bool null_default;
@@ -117,12 +120,12 @@ static void read_constraint(column_def *def, json_t *constraint) {
   if (dr__tree_is(constraint, "contype", "CONSTR_DEFAULT")) {
     const json_t *constant = dr__tree_as(expression, "A_Const");
     def->filled = !(constant && dr__tree_flag(constant, "isnull"));
-    def->rewrites |= dr__calls_volatile(expression);
+    def->rewrites |= dr__calls_volatile(def->world, expression);
   }
 }
 
-static column_def read_column(const json_t *fields) {
-  column_def def = {0};
+static column_def read_column(const dr_sql_world *world, const json_t *fields) {
+  column_def def = {.world = world};
   const json_t *constraints = dr__tree_array(fields, "constraints");
   size_t i;
   json_t *one;
@@ -137,7 +140,7 @@ static column_def read_column(const json_t *fields) {
 static void add_column(change *c) {
   const json_t *fields = dr__tree_as(c->def, "ColumnDef");
   const json_t *constraints = dr__tree_array(fields, "constraints");
-  column_def def = read_column(fields);
+  column_def def = read_column(c->j->world, fields);
   c->name = dr__tree_text(fields, "colname");
   snprintf(c->object, sizeof c->object, "%s.%s", c->relation, c->name);
   if (def.rewrites)
@@ -237,15 +240,25 @@ static void other_relation(const change *c, char name[DR_SQL_NAME_SIZE]) {
   dr__tree_relation(name, range);
 }
 
-/* Only the partition waits; a new one has no rows to scan. */
+/* Through a parent that has an old child, its rows are reached: with that child nothing is known to
+ * be new. */
+static void adopt(const change *c, const char *parent, const char *child) {
+  bool reaches = dr__world_created(c->j->world, "relation", parent) &&
+                 !dr__world_created(c->j->world, "relation", child);
+  if (reaches) dr__world_undo(c->j->world);
+}
+
+/* The partition waits for its scan. A new one has no rows, but a default partition is scanned. */
 static void attach(change *c) {
   char partition[DR_SQL_NAME_SIZE];
   other_relation(c, partition);
   bool is_new = dr__world_created(c->j->world, "relation", partition);
-  dr__judge_lock(c->j, DR_SQL_RULE_ATTACH, is_new ? partition : c->relation, partition,
-                 DR_SQL_SHARE_UPDATE_EXCLUSIVE);
+  if (is_new)
+    dr__judge_lock(c->j, DR_SQL_RULE_ATTACH, c->relation, partition, DR_SQL_SHARE_UPDATE_EXCLUSIVE);
+  else
+    dr__judge(c->j, DR_SQL_RULE_ATTACH, partition, NULL);
   dr__judge_also(c->j, c->relation, DR_SQL_SHARE_UPDATE_EXCLUSIVE);
-  dr__judge_also(c->j, partition, DR_SQL_ACCESS_EXCLUSIVE);
+  adopt(c, c->relation, partition);
 }
 
 static void detach(change *c) {
@@ -262,6 +275,7 @@ static void inherit(change *c) {
   other_relation(c, parent);
   judge(c, DR_SQL_RULE_INHERITANCE);
   dr__judge_also(c->j, parent, DR_SQL_SHARE_UPDATE_EXCLUSIVE);
+  adopt(c, parent, c->relation);
 }
 
 /* ------------------------------------------------------------ the rest */

@@ -99,6 +99,6 @@ void dr__judge_tree(dr_sql_judgement *j, json_t *tree);
 
 /* True when the expression calls a function that is not known to give the same all through a
  * statement: a default with it is worked out for each row. */
-bool dr__calls_volatile(json_t *expression);
+bool dr__calls_volatile(const dr_sql_world *world, json_t *expression);
 
 #endif

@@ -93,6 +93,16 @@ static void judge_function(dr_sql_judgement *j, json_t *fields) {
   dr__judge(j, is_new ? DR_SQL_RULE_CREATE_OBJECT : DR_SQL_RULE_REPLACE_FUNCTION, NULL, name);
   dr__judge_created(j, "function", name, !replaces);
   if (*whole) dr__judge_created(j, "function", whole, !replaces);
+  dr__world_hide_own(j->world, dr__tree_last(dr__tree_array(fields, "funcname")));
+}
+
+/* What stands in a CREATE SCHEMA without a schema is made in that one. */
+static void place_in(json_t *element, const char *schema, bool *failed) {
+  static const char *const keys[] = {"relation", "view", "sequence"};
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    json_t *range = json_object_get(dr__tree_fields(element), keys[i]);
+    if (range && json_object_set_new(range, "schemaname", json_string(schema)) != 0) *failed = true;
+  }
 }
 
 static void judge_schema(dr_sql_judgement *j, json_t *fields) {
@@ -101,11 +111,21 @@ static void judge_schema(dr_sql_judgement *j, json_t *fields) {
   json_t *elements = dr__tree_array(fields, "schemaElts");
   dr__judge(j, DR_SQL_RULE_CREATE_OBJECT, NULL, name);
   if (*name) dr__judge_created(j, "schema", name, !dr__tree_flag(fields, "if_not_exists"));
+  bool before = j->uncertain;
+  if (!*name) j->uncertain = true; /* named after a role */
   size_t i;
   json_t *one;
   json_array_foreach(elements, i, one) {
+    if (*name) place_in(one, dr__tree_text(fields, "schemaname"), &j->failed);
     dr__judge_tree(j, one);
   }
+  j->uncertain = before;
+}
+
+/* Of operators, aggregates and the like. */
+static void judge_define(dr_sql_judgement *j, json_t *fields) {
+  dr__judge(j, DR_SQL_RULE_CREATE_OBJECT, NULL, NULL);
+  dr__world_hide_own(j->world, dr__tree_last(dr__tree_array(fields, "defnames")));
 }
 
 static void judge_create_object(dr_sql_judgement *j, json_t *fields) {
@@ -201,6 +221,7 @@ static void follow_name(dr_sql_judgement *j, const json_t *range, const char *ne
   dr__tree_relation(before, range);
   bool was_new = dr__world_created(j->world, "relation", before);
   bool temporary = dr__world_is_temporary(j->world, before);
+  int marks = dr__world_marks(j->world, before);
   int schema = (int)dr__tree_schema_length(before);
   dr__tree_put_name(last, new_name);
   snprintf(after, sizeof after, "%s%.*s%s%s", temporary ? "pg_temp." : "", schema, before,
@@ -208,6 +229,7 @@ static void follow_name(dr_sql_judgement *j, const json_t *range, const char *ne
   dr__world_forget(j->world, "relation", before);
   dr__world_forget(j->world, "relation", after);
   if (was_new) dr__judge_created(j, "relation", after, true);
+  dr__world_mark(j->world, after, marks);
 }
 
 /* Nothing is known of a column under its new name, but that it may be required. */
@@ -228,6 +250,7 @@ static void judge_rename(dr_sql_judgement *j, json_t *fields) {
   dr__tree_relation(relation, range);
   if (dr__tree_is(fields, "renameType", "OBJECT_SCHEMA")) dr__world_undo(j->world);
   if (rule == DR_SQL_RULE_RENAME_OBJECT) {
+    dr__world_hide_own(j->world, dr__tree_text(fields, "newname"));
     dr__judge(j, rule, NULL, range ? relation : *old_name ? old_name : NULL);
     return;
   }
@@ -348,7 +371,7 @@ const dr_sql_judge_entry dr__judges_of_objects[] = {
     {"AlterDomainStmt", judge_domain},
     {"CreateFunctionStmt", judge_function},
     {"CreateSchemaStmt", judge_schema},
-    {"DefineStmt", judge_create_object},
+    {"DefineStmt", judge_define},
     {"CreateExtensionStmt", judge_create_object},
     {"CreateRoleStmt", judge_create_object},
     {"CreateCastStmt", judge_create_object},

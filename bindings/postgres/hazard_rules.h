@@ -41,6 +41,8 @@ enum { DR_SQL_READS = 0, DR_SQL_SCANS = 1, DR_SQL_REWRITES = 2 };
     "a query that locks its rows")                                                                  \
   X(CALL, "call-function", UNKNOWN, NO_LOCK, READS, NULL,                                           \
     "what the function does cannot be read here")                                                   \
+  X(FIRE, "fire-trigger", UNKNOWN, NO_LOCK, READS, NULL,                                            \
+    "what the new trigger or rule on it does cannot be read here")                                  \
   X(DYNAMIC, "dynamic-sql", UNKNOWN, NO_LOCK, READS, NULL,                                          \
     "the statement is put together while it runs")                                                  \
   X(SET_SEQUENCE, "set-sequence", CONDITIONAL, NO_LOCK, READS, NULL,                                \

@@ -15,6 +15,8 @@ struct dr_sql_world {
   json_t *columns;       /* relation → column → {added, required, type} */
   json_t *constraints;   /* relation → name → {column, valid} */
   json_t *held;          /* relation → the lock that the transaction holds */
+  json_t *marks;         /* relation → its marks */
+  json_t *hidden;        /* name of a function or operator → true */
   unsigned path;         /* the search_path: 0 is that of a new session, others have numbers */
   unsigned paths;        /* how many there were */
   bool failed;
@@ -28,7 +30,10 @@ dr_sql_world *dr__sql_world_new(const json_t *catalog) {
   world->columns = json_object();
   world->constraints = json_object();
   world->held = json_object();
-  if (world->created && world->columns && world->constraints && world->held) return world;
+  world->marks = json_object();
+  world->hidden = json_object();
+  bool ready = world->created && world->columns && world->constraints && world->held;
+  if (ready && world->marks && world->hidden) return world;
   dr__sql_world_free(world);
   return NULL;
 }
@@ -39,6 +44,8 @@ void dr__sql_world_free(dr_sql_world *world) {
   json_decref(world->columns);
   json_decref(world->constraints);
   json_decref(world->held);
+  json_decref(world->marks);
+  json_decref(world->hidden);
   free(world);
 }
 
@@ -202,6 +209,37 @@ bool dr__world_created(const dr_sql_world *world, const char *kind, const char *
   if (schema == 0) return false;
   snprintf(key, sizeof key, "schema %.*s", (int)schema, name);
   return json_object_get(world->created, key) != NULL;
+}
+
+/* ------------------------------------------------------------ what is not as new as it seems */
+
+void dr__world_mark(dr_sql_world *world, const char *relation, int marks) {
+  char place[PLACE_SIZE];
+  place_of(place, world, "relation", relation);
+  json_int_t before = json_integer_value(json_object_get(world->marks, place));
+  if (json_object_set_new(world->marks, place, json_integer(before | marks)) != 0)
+    world->failed = true;
+}
+
+int dr__world_marks(const dr_sql_world *world, const char *relation) {
+  char place[PLACE_SIZE];
+  const char *other;
+  json_t *value;
+  json_int_t marks = 0;
+  place_of(place, world, "relation", relation);
+  json_object_foreach(world->marks, other, value) {
+    if (strcmp(place, other) == 0 || may_be_same(place, other)) marks |= json_integer_value(value);
+  }
+  return (int)marks;
+}
+
+void dr__world_hide_own(dr_sql_world *world, const char *name) {
+  bool noted = !*name || json_object_set_new(world->hidden, name, json_true()) == 0;
+  if (!noted) world->failed = true;
+}
+
+bool dr__world_hides_own(const dr_sql_world *world, const char *name) {
+  return json_object_get(world->hidden, name) != NULL;
 }
 
 /* ------------------------------------------------------------ columns */

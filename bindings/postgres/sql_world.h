@@ -47,6 +47,24 @@ void dr__world_create(dr_sql_world *world, const char *kind, const char *name);
 void dr__world_forget(dr_sql_world *world, const char *kind, const char *name);
 bool dr__world_created(const dr_sql_world *world, const char *kind, const char *name);
 
+/* Marks of a relation: a write to it may reach rows that were there before, though scripts created
+ * it (a view, a table that an old one refers to), or runs a trigger or rule that scripts created,
+ * on these events. The numbers of the events are those of CreateTrigStmt. */
+enum {
+  DR_SQL_REACHES_OLD = 1,
+  DR_SQL_ON_INSERT = 4,
+  DR_SQL_ON_DELETE = 8,
+  DR_SQL_ON_UPDATE = 16,
+  DR_SQL_ON_TRUNCATE = 32
+};
+void dr__world_mark(dr_sql_world *world, const char *relation, int marks);
+int dr__world_marks(const dr_sql_world *world, const char *relation);
+
+/* Functions and operators that scripts created, by the last part of their names: PostgreSQL's own
+ * of that name may not be meant. */
+void dr__world_hide_own(dr_sql_world *world, const char *name);
+bool dr__world_hides_own(const dr_sql_world *world, const char *name);
+
 typedef struct dr_sql_column {
   bool added;    /* by one of the scripts */
   bool required; /* NOT NULL, and known to be */

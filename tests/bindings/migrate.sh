@@ -131,6 +131,32 @@ is "SELECT count(*), to_regclass('shop.orders') FROM users" '1|shop.orders'
 echo "COPY (DELETE FROM users RETURNING a) TO '/dev/null'" | file 1_a.sql
 refused postgres.migration_hazard 'delete-all' 'allow = "compatible"'
 
+begin 'what is new and reaches old rows is not exempt'
+psql -qc "CREATE TABLE acc AS SELECT 1 AS a"
+while read -r sql; do
+  echo "$sql" | file 1_a.sql
+  refused postgres.migration_hazard 'could hurt what runs now' 'allow = "compatible"'
+done <<'SQL'
+CREATE SCHEMA s1 CREATE TABLE acc (a int); DROP TABLE acc;
+CREATE TABLE pt (a int) PARTITION BY LIST (a); ALTER TABLE pt ATTACH PARTITION acc DEFAULT; DROP TABLE pt;
+CREATE TABLE par (); ALTER TABLE acc INHERIT par; DELETE FROM par;
+CREATE VIEW vv AS SELECT * FROM acc; DELETE FROM vv;
+CREATE TABLE n (a int); CREATE RULE r AS ON INSERT TO n DO ALSO DELETE FROM acc; INSERT INTO n VALUES (1);
+CREATE FUNCTION lower(int) RETURNS int LANGUAGE sql AS 'DELETE FROM acc; SELECT 1'; SELECT lower(5);
+SQL
+is 'SELECT count(*) FROM acc' 1
+
+begin 'work behind a lock of the same file is shown under that lock'
+tours
+migrate
+printf 'ALTER TABLE tours ADD CONSTRAINT c CHECK (id > 0) NOT VALID;\nALTER TABLE tours VALIDATE CONSTRAINT c;\n' |
+  file 0003_check.sql
+recipe migrate ''
+"$DEPLOYRUN" r.lua --dry-run >out 2>&1 || fail "it failed"
+says 'compatible · ACCESS EXCLUSIVE on tours, blocks reads, scans the table'
+says 'held-lock (compatible): tours (ACCESS EXCLUSIVE): the transaction holds this lock to its end'
+says 'action  postgres.migrate.*downtime'
+
 begin 'what pg_dump writes is a first migration'
 psql -qc 'CREATE SCHEMA s' -c 'CREATE TABLE s.t (a serial PRIMARY KEY, b text)' -c 'CREATE VIEW v AS SELECT a FROM s.t'
 pg_dump -s | sed '1i\\\restrict 1aB' >m/1_first.sql

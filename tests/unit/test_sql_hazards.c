@@ -177,6 +177,51 @@ static void what_may_mean_something_else_is_not_exempt(void **state) {
   }
 }
 
+/* New things through which old rows are reached. */
+static void what_reaches_old_rows_is_not_exempt(void **state) {
+  (void)state;
+  static const char *const scripts[][2] = {
+      {"breaking", "CREATE SCHEMA s CREATE TABLE t (a int); DROP TABLE t"},
+      {"breaking", "CREATE SCHEMA AUTHORIZATION s CREATE TABLE t (a int); DROP TABLE t"},
+      {"breaking", "CREATE SCHEMA s CREATE TABLE n (a int) CREATE INDEX t ON n (a); DROP TABLE t"},
+      {"breaking", ("CREATE TABLE n (a int) PARTITION BY LIST (a);"
+                    "ALTER TABLE n ATTACH PARTITION t DEFAULT; DROP TABLE n")},
+      {"breaking", ("CREATE SCHEMA s; CREATE TABLE s.n (a int) PARTITION BY LIST (a);"
+                    "ALTER TABLE s.n ATTACH PARTITION t DEFAULT; DROP SCHEMA s CASCADE")},
+      {"breaking", ("CREATE TABLE m (a int) PARTITION BY LIST (a);"
+                    "CREATE TABLE n PARTITION OF m DEFAULT PARTITION BY LIST (a);"
+                    "ALTER TABLE n ATTACH PARTITION t DEFAULT; ALTER TABLE m DROP COLUMN a")},
+      {"conditional", ("CREATE TABLE n (a int) PARTITION BY LIST (a);"
+                       "ALTER TABLE n ATTACH PARTITION t DEFAULT; TRUNCATE n")},
+      {"conditional", "CREATE TABLE n (); ALTER TABLE t INHERIT n; DELETE FROM n"},
+      {"conditional", "CREATE VIEW n AS SELECT * FROM t; DELETE FROM n"},
+      {"conditional", "CREATE VIEW n AS SELECT * FROM t; ALTER VIEW n RENAME TO m; DELETE FROM m"},
+      {"conditional", "CREATE TEMP VIEW n AS SELECT * FROM t; UPDATE n SET a = 1"},
+      {"conditional", "CREATE SCHEMA s CREATE VIEW n AS SELECT 1 AS a; DELETE FROM s.n"},
+      {"conditional", "CREATE FOREIGN TABLE n (a int) SERVER s; DELETE FROM n"},
+      {"conditional", "CREATE TABLE n (a int); ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES n;"
+                      "TRUNCATE n CASCADE"},
+      {"unknown", ("CREATE TABLE n (a int); CREATE RULE r AS ON INSERT TO n DO ALSO DELETE FROM t;"
+                   "INSERT INTO n VALUES (1)")},
+      {"unknown", ("CREATE TABLE n (a int); CREATE TRIGGER r AFTER INSERT ON n"
+                   " EXECUTE FUNCTION f(); INSERT INTO n VALUES (1)")},
+      {"unknown", ("CREATE TABLE n (a int); CREATE TRIGGER r BEFORE UPDATE ON n"
+                   " EXECUTE FUNCTION f(); INSERT INTO n VALUES (1)"
+                   " ON CONFLICT (a) DO UPDATE SET a = 2")},
+      {"unknown", "CREATE FUNCTION lower(int) RETURNS int LANGUAGE sql AS 'SELECT 1';"
+                  "SELECT lower(5)"},
+      {"unknown", "CREATE FUNCTION s.now() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+                  "ALTER TABLE n ADD a int DEFAULT now()"},
+      {"unknown", "CREATE OPERATOR @#@ (leftarg = int, rightarg = int, function = f);"
+                  "SELECT 1 @#@ 2"}};
+  for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+    json_t *result = classify_in(NULL, scripts[i][1]);
+    if (strcmp(text_of(last_of(result), "class"), scripts[i][0]) != 0)
+      fail_msg("%s: %s", scripts[i][1], text_of(last_of(result), "class"));
+    json_decref(result);
+  }
+}
+
 static void what_means_the_same_is_exempt(void **state) {
   (void)state;
   static const char *const scripts[] = {
@@ -186,6 +231,14 @@ static void what_means_the_same_is_exempt(void **state) {
       "CREATE TABLE t (a int); CREATE TEMP TABLE t (a int); DROP TABLE t; DROP TABLE t",
       "CREATE TEMP TABLE t (a int); ALTER TABLE t RENAME TO u; DROP TABLE u",
       "CREATE TABLE \"T t\" (a int); DROP TABLE \"T t\"",
+      "CREATE SCHEMA s CREATE TABLE t (a int) CREATE VIEW v AS SELECT 1; DROP TABLE s.t",
+      "CREATE VIEW v AS SELECT a FROM t; DROP VIEW v",
+      ("CREATE TABLE n (a int) PARTITION BY LIST (a); CREATE TABLE m (a int);"
+       "ALTER TABLE n ATTACH PARTITION m DEFAULT; DROP TABLE n"),
+      ("CREATE TABLE n (a int); CREATE TRIGGER r BEFORE UPDATE ON n EXECUTE FUNCTION f();"
+       "INSERT INTO n VALUES (1)"),
+      ("CREATE FUNCTION lower(int) RETURNS int LANGUAGE sql AS 'SELECT 1';"
+       "SELECT pg_catalog.lower('A')"),
       ("CREATE FUNCTION f(int, text[]) RETURNS int LANGUAGE sql AS 'SELECT 1';"
        "DROP FUNCTION f(integer, text[])"),
       "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; DROP FUNCTION f"};
@@ -479,6 +532,7 @@ int main(void) {
       cmocka_unit_test(what_an_earlier_script_created_is_exempt),
       cmocka_unit_test(what_may_have_been_there_is_not_exempt),
       cmocka_unit_test(what_may_mean_something_else_is_not_exempt),
+      cmocka_unit_test(what_reaches_old_rows_is_not_exempt),
       cmocka_unit_test(what_means_the_same_is_exempt),
       cmocka_unit_test(a_new_session_has_no_temporary_tables_and_its_own_path),
       cmocka_unit_test(another_name_of_a_table_makes_nothing_better),
