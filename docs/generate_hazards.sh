@@ -58,9 +58,11 @@ not have, is a problem that is reported. Comments are not part of a script's has
   ALL`, and a statement that runs alone end that. A temporary table is `pg_temp.t`, and `t` while it exists; `public.t` is another.
 - A change of a column's type needs the old type: from the scripts, or from the `catalog` that is given. Safe are, without a
   rewrite: a longer or unlimited `varchar`, `varbit`; `varchar` to `text`; more digits of `numeric` with the same scale; more
-  digits of seconds; `cidr` to `inet`.
+  digits of seconds; `cidr` to `inet`. No scan either, when it is known that no CHECK names the column and no index with an
+  expression or a predicate has to do with it (`checked = false` in the catalog); a collation is never kept by itself.
 - `ADD COLUMN … NOT NULL DEFAULT x` and then `DROP DEFAULT`, which is Django's AddField with a default, is breaking: old code
-  leaves the column out and its INSERTs fail.
+  leaves the column out and its INSERTs fail. So is it for an old column that is NOT NULL, and `SET DEFAULT NULL` is the same;
+  where neither the scripts nor the catalog (`not_null`) tell, it is unknown. Migrations ask the database for all of that.
 - `SET NOT NULL` spares the scan when a validated `CHECK (column IS NOT NULL)` was added by the scripts.
 - `DO` blocks are judged by the statements in them; `EXECUTE` of a constant too, of anything else it is unknown.
 - Functions are judged wherever they are called: in rows that are written, conditions, defaults, checks, queries of `COPY` and
@@ -73,7 +75,8 @@ not have, is a problem that is reported. Comments are not part of a script's has
 
 Not known from the text, because no server is asked: partitions and children, which are locked with their parent; the table
 of an index that is dropped; the other table of a foreign key that is dropped or whose column changes its type; what CASCADE
-takes along; which columns have a domain for which ADD COLUMN rewrites the table.
+takes along; whether a new column's type is a domain that was there before, for which the table is rewritten, or which forbids
+NULL; whether there are functions of the name of a new one, or the name of an index is that of a table.
 
 ## Advice
 

@@ -32,7 +32,7 @@
 ---@field problems {line: integer, message: string}[] annotations without a reason, or that fit no hazard
 
 ---@class deployrun.ClassifyOptions
----@field catalog? table<string, table<string, string|{type: string, not_null: boolean}>> table → column → type as format_type() writes it; without it a change of type is "unknown"
+---@field catalog? table<string, table<string, string|{type: string, not_null?: boolean, checked?: boolean}>> table → column → type as format_type() writes it; without it a change of type is "unknown", and so is a dropped default without not_null; checked: a CHECK names the column, or an index with an expression or predicate does
 
 ---Judges each statement of a script by PostgreSQL's own parser: does old code keep working, what is locked, scanned, rewritten
 ---or lost, and must it run outside of a transaction. Asks no server and changes nothing. What `manage.py sqlmigrate` prints goes

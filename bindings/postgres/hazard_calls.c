@@ -140,6 +140,8 @@ static void judge_effect(dr_sql_judgement *j, dr_sql_rule_id rule, const char *n
   const char *argument = first_argument(fields);
   if (rule == DR_SQL_RULE_NOTHING && (!*argument || dr__moves_names(argument)))
     dr__world_new_path(j->world);
+  if (rule == DR_SQL_RULE_NOTHING && (!*argument || dr__skips_triggers(argument)))
+    rule = DR_SQL_RULE_SKIP_TRIGGERS;
   if (rule == DR_SQL_RULE_SET_SEQUENCE && *argument)
     dr__judge(j, rule, argument, NULL);
   else

@@ -125,6 +125,18 @@ static void note_index(dr_sql_judgement *j, const json_t *fields, const char *ta
   dr__judge_created(j, "relation", index, !dr__tree_flag(fields, "if_not_exists"));
 }
 
+/* An expression or a predicate. */
+static bool has_expression(const json_t *fields) {
+  const json_t *columns = dr__tree_array(fields, "indexParams");
+  bool found = json_object_get(fields, "whereClause") != NULL;
+  size_t i;
+  json_t *one;
+  json_array_foreach(columns, i, one) {
+    found |= json_object_get(dr__tree_as(one, "IndexElem"), "expr") != NULL;
+  }
+  return found;
+}
+
 static void judge_index(dr_sql_judgement *j, json_t *fields) {
   static const dr_sql_rule_id rules[2][2] = {
       {DR_SQL_RULE_CREATE_INDEX, DR_SQL_RULE_CREATE_UNIQUE},
@@ -136,6 +148,7 @@ static void judge_index(dr_sql_judgement *j, json_t *fields) {
   dr__judge(j, rules[dr__tree_flag(fields, "concurrent")][dr__tree_flag(fields, "unique")],
             relation, NULL);
   if (*name) note_index(j, fields, relation, name);
+  if (has_expression(fields)) dr__world_mark(j->world, relation, DR_SQL_CHECKED);
 }
 
 static void judge_statistics(dr_sql_judgement *j, json_t *fields) {

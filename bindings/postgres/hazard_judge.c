@@ -4,6 +4,7 @@
 
 #include "core/err.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -190,6 +191,34 @@ void dr__judge_queries(dr_sql_judgement *j, json_t *part) {
 void dr__judge_reads(dr_sql_judgement *j, json_t *part) {
   reading r = {.j = j, .tree = part};
   dr__tree_any(part, note_read, &r);
+}
+
+/* ------------------------------------------------------------ NULLs */
+
+bool dr__is_null(const json_t *expression) {
+  const json_t *cast = dr__tree_as(expression, "TypeCast");
+  const json_t *collated = dr__tree_as(expression, "CollateClause");
+  if (cast || collated) return dr__is_null(json_object_get(cast ? cast : collated, "arg"));
+  return dr__tree_flag(dr__tree_as(expression, "A_Const"), "isnull");
+}
+
+/* Comparisons with NULL are NULL, which a CHECK takes for true. */
+static bool tells_null(const char *kind, json_t *fields, void *data) {
+  static const char *const plain[] = {"BoolExpr", "ColumnRef", "A_Const", "TypeCast",
+                                      "TypeName", "String",    "List",    "A_ArrayExpr"};
+  (void)data;
+  if (strcmp(kind, "A_Expr") == 0)
+    return dr__tree_is(fields, "kind", "AEXPR_DISTINCT") ||
+           dr__tree_is(fields, "kind", "AEXPR_NOT_DISTINCT");
+  if (!isupper((unsigned char)*kind)) return false; /* a field, no node */
+  for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
+    if (strcmp(kind, plain[i]) == 0) return false;
+  }
+  return true;
+}
+
+bool dr__may_forbid_null(json_t *condition) {
+  return dr__tree_any(condition, tells_null, NULL);
 }
 
 /* ------------------------------------------------------------ who judges what */

@@ -67,6 +67,9 @@ void dr__judge_calls(dr_sql_judgement *j, json_t *tree);
 /* True for a setting on which it depends what a name without a schema means. */
 bool dr__moves_names(const char *setting);
 
+/* True for the setting that makes triggers and foreign keys be skipped. */
+bool dr__skips_triggers(const char *setting);
+
 /* Notes in the world that the relation is new, unless that is uncertain. */
 void dr__judge_created(dr_sql_judgement *j, const char *kind, const char *name, bool certain);
 
@@ -96,6 +99,12 @@ extern const dr_sql_judge_entry dr__judges_of_blocks[];  /* hazard_block.c */
 
 /* Judges one statement by its tree: finds who knows its kind. */
 void dr__judge_tree(dr_sql_judgement *j, json_t *tree);
+
+/* True for NULL, with or without a cast. */
+bool dr__is_null(const json_t *expression);
+
+/* False for a condition of which it is known that a NULL in a column does not make it false. */
+bool dr__may_forbid_null(json_t *condition);
 
 /* True when the expression calls a function that is not known to give the same all through a
  * statement: a default with it is worked out for each row. */

@@ -16,9 +16,10 @@
 typedef struct dr_sql_world dr_sql_world;
 
 /* `catalog` (borrowed, may be NULL): {"orders" or "sales.orders": {"column": "character
- * varying(20)", "other": {"type": "integer", "not_null": true}, …}}, types as format_type() writes
- * them. By them a change of a column's type is judged, which is "unknown" without, and a default
- * that is dropped. NULL when memory is short. */
+ * varying(20)", "other": {"type": "integer", "not_null": true, "checked": false}, …}}, types as
+ * format_type() writes them; checked: a CHECK names the column, or an index with an expression or a
+ * predicate has to do with it. By them a change of a column's type is judged, which is "unknown"
+ * without, and a default that is dropped. NULL when memory is short. */
 dr_sql_world *dr__sql_world_new(const json_t *catalog);
 void dr__sql_world_free(dr_sql_world *world);
 

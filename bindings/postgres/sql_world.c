@@ -154,6 +154,7 @@ void dr__world_undo(dr_sql_world *world) {
     json_object_foreach(columns, name, column) {
       json_object_del(column, "added");
       json_object_del(column, "type");
+      if (json_object_set_new(column, "unsure", json_true()) != 0) world->failed = true;
     }
   }
 }
@@ -267,6 +268,7 @@ static const json_t *in_catalog(const dr_sql_world *world, const char *relation,
                                 const char *column) {
   bool known = dr__tree_schema_length(relation) > 0 ||
                (world->path == 0 && !dr__world_is_temporary(world, relation));
+  if (dr__world_marks(world, relation) & DR_SQL_RENAMED) return NULL;
   return known ? json_object_get(columns_in_catalog(world, relation), column) : NULL;
 }
 
@@ -274,8 +276,11 @@ static void read_catalog(dr_sql_world *world, const char *relation, const char *
                          dr_sql_column *known) {
   const json_t *fact = in_catalog(world, relation, column);
   const char *text = json_string_value(json_is_object(fact) ? json_object_get(fact, "type") : fact);
+  const json_t *checked = json_object_get(fact, "checked");
   dr_err err = DR_ERR_INIT;
   known->required = dr__tree_flag(fact, "not_null");
+  known->unsure = !json_is_boolean(json_object_get(fact, "not_null"));
+  known->checked = !json_is_boolean(checked) || json_is_true(checked);
   known->type = text ? dr__sql_type_read(text, &err) : NULL;
   if (strcmp(err.code, "out_of_memory") == 0) world->failed = true;
   dr_err_clear(&err);
@@ -291,6 +296,8 @@ static bool read_others(const dr_sql_world *world, const char *place, const char
     const json_t *noted = json_object_get(columns, column);
     if (!noted || strcmp(place, other) == 0 || !may_be_same(place, other)) continue;
     known->required |= dr__tree_flag(noted, "required");
+    known->unsure |= dr__tree_flag(noted, "unsure");
+    known->checked |= dr__tree_flag(noted, "checked");
     found = true;
   }
   return found;
@@ -304,6 +311,8 @@ dr_sql_column dr__world_column(dr_sql_world *world, const char *relation, const 
   known.added = dr__tree_flag(noted, "added");
   if (noted) {
     known.required = dr__tree_flag(noted, "required");
+    known.unsure = dr__tree_flag(noted, "unsure");
+    known.checked = dr__tree_flag(noted, "checked");
     known.type = json_incref(json_object_get(noted, "type"));
   } else {
     read_catalog(world, relation, column, &known);
@@ -312,6 +321,9 @@ dr_sql_column dr__world_column(dr_sql_world *world, const char *relation, const 
     json_decref(known.type);
     known.type = NULL;
   }
+  int marks = dr__world_marks(world, relation);
+  known.unsure |= (marks & DR_SQL_FORBIDS_NULL) != 0;
+  known.checked |= (marks & DR_SQL_CHECKED) != 0;
   return known;
 }
 
@@ -319,7 +331,8 @@ void dr__world_set_column(dr_sql_world *world, const char *relation, const char 
                           const dr_sql_column *known) {
   char place[PLACE_SIZE];
   place_of(place, world, "relation", relation);
-  json_t *noted = json_pack("{s:b, s:b}", "added", known->added, "required", known->required);
+  json_t *noted = json_pack("{s:b, s:b, s:b, s:b}", "added", known->added, "required",
+                            known->required, "unsure", known->unsure, "checked", known->checked);
   if (known->type && json_object_set(noted, "type", known->type) != 0) world->failed = true;
   set_in(world, world->columns, place, column, noted);
 }

@@ -52,10 +52,15 @@ bool dr__world_created(const dr_sql_world *world, const char *kind, const char *
  * on these events. The numbers of the events are those of CreateTrigStmt. */
 enum {
   DR_SQL_REACHES_OLD = 1,
+  DR_SQL_CHECKED = 2, /* a CHECK, or an index with an expression or a predicate, was added */
   DR_SQL_ON_INSERT = 4,
   DR_SQL_ON_DELETE = 8,
   DR_SQL_ON_UPDATE = 16,
-  DR_SQL_ON_TRUNCATE = 32
+  DR_SQL_ON_TRUNCATE = 32,
+  DR_SQL_FORBIDS_NULL = 64, /* a constraint was added that may forbid NULL, in whichever column */
+  DR_SQL_RENAMED = 128,     /* it is not the one of that name that the caller's facts are about */
+  DR_SQL_DOMAIN = 256,      /* a type that is a domain */
+  DR_SQL_NO_DEFAULT = 512   /* of a domain */
 };
 void dr__world_mark(dr_sql_world *world, const char *relation, int marks);
 int dr__world_marks(const dr_sql_world *world, const char *relation);
@@ -68,6 +73,8 @@ bool dr__world_hides_own(const dr_sql_world *world, const char *name);
 typedef struct dr_sql_column {
   bool added;    /* by one of the scripts */
   bool required; /* NOT NULL, and known to be */
+  bool unsure;   /* else: it may be */
+  bool checked;  /* there may be a CHECK of it, or an index with an expression or a predicate */
   json_t *type;  /* fields of a TypeName; NULL: not known */
 } dr_sql_column;
 

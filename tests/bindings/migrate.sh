@@ -340,6 +340,34 @@ echo 'ALTER TABLE t ALTER b TYPE varchar(5);' | file 2_narrower.sql
 refused postgres.migration_hazard '2_narrower.sql:1 change-type'
 versions 1
 
+begin 'a default that is dropped is judged by whether the column may be NULL'
+psql -qc "CREATE DOMAIN dd AS int NOT NULL" -c "CREATE TABLE t (id serial PRIMARY KEY, a int NOT NULL DEFAULT 1,
+  b int DEFAULT 1, c int DEFAULT 1 CHECK (c IS NOT NULL), d dd DEFAULT 1)"
+for column in id a c d; do
+  echo "ALTER TABLE t ALTER $column DROP DEFAULT;" | file 1_a.sql
+  refused postgres.migration_hazard '1_a.sql:1 drop-default-required (breaking)'
+done
+echo 'ALTER TABLE t ALTER b DROP DEFAULT;' | file 1_a.sql
+migrate
+is 'INSERT INTO t DEFAULT VALUES RETURNING a, b' '1|'
+
+begin 'a wider type is known to scan where there is a CHECK, or an index with an expression or predicate'
+psql -qc "CREATE TABLE t (a varchar(5) CHECK (a <> ''), b varchar(5), c varchar(5), d varchar(5), e varchar(5) COLLATE \"C\",
+  f varchar(5)) PARTITION BY LIST (d)" -c "CREATE INDEX ON t (lower(b))" -c "CREATE INDEX ON t (d) WHERE c <> ''" \
+  -c "CREATE TABLE t1 PARTITION OF t (CHECK (f <> '')) DEFAULT" -c "CREATE TABLE s (d varchar(5), e varchar(5))" \
+  -c "CREATE UNIQUE INDEX ON s (d)" -c "CREATE INDEX ON s (e) WHERE e <> ''"
+recipe migrate ''
+for column in t.a t.b t.c t.d t.f s.e; do
+  echo "ALTER TABLE ${column%.*} ALTER ${column#*.} TYPE varchar(9);" | file 1_a.sql
+  "$DEPLOYRUN" r.lua --dry-run >out 2>&1 || fail "it failed"
+  says 'widen-type-scan (compatible)'
+done
+echo 'ALTER TABLE s ALTER d TYPE varchar(9);' | file 1_a.sql
+"$DEPLOYRUN" r.lua --dry-run >out 2>&1 || fail "it failed"
+! grep -q 'scans\|widen-type-scan' out || fail "it is said to scan"
+echo 'ALTER TABLE t ALTER e TYPE varchar(9);' | file 1_a.sql
+refused postgres.migration_hazard 'change-type-unknown'
+
 begin 'the status judges what is pending'
 tours
 status

@@ -277,7 +277,8 @@ static void another_name_of_a_table_makes_nothing_better(void **state) {
 
 static void the_old_type_comes_from_the_run_before_the_catalog(void **state) {
   (void)state;
-  json_t *catalog = json_pack("{s:{s:s}}", "t", "a", "character varying(5)");
+  json_t *catalog =
+      json_pack("{s:{s:{s:s, s:b}}}", "t", "a", "type", "character varying(5)", "checked", false);
   dr_sql_world *world = dr__sql_world_new(catalog);
   json_t *result = classify_in(world, "ALTER TABLE t ALTER a TYPE varchar(9);"
                                       "ALTER TABLE t ALTER a TYPE varchar(7);"
@@ -300,9 +301,50 @@ static void a_catalog_may_say_that_a_column_is_not_null(void **state) {
   assert_string_equal(text_of(at(result, "statements", 0), "kind"), "drop-default-required");
   assert_string_equal(text_of(at(at(result, "statements", 0), "hazards", 1), "hazard"),
                       "widen-type-rewrite");
-  assert_string_equal(text_of(at(result, "statements", 1), "kind"), "drop-default");
+  assert_string_equal(text_of(at(result, "statements", 1), "kind"), "drop-default-unknown");
   json_decref(result);
   dr__sql_world_free(world);
+  json_decref(catalog);
+}
+
+/* What a statement is judged as when the catalog says nothing about the column but its type. */
+typedef struct less_known {
+  const char *sql, *kind;
+} less_known;
+
+static void what_is_not_known_of_a_column_makes_nothing_better(void **state) {
+  (void)state;
+  static const less_known list[] = {
+      {"ALTER TABLE t ALTER a DROP DEFAULT", "drop-default-unknown"},
+      {"ALTER TABLE t ALTER a SET DEFAULT NULL::text", "drop-default-unknown"},
+      {"ALTER TABLE t ALTER a DROP NOT NULL; ALTER TABLE t ALTER a DROP DEFAULT", "drop-default"},
+      {"DO $$ BEGIN ALTER TABLE t ALTER a DROP NOT NULL; END $$; ALTER TABLE t ALTER a DROP "
+       "DEFAULT",
+       "drop-default-unknown"},
+      {"ALTER TABLE t RENAME a TO b; ALTER TABLE t ALTER b DROP DEFAULT", "drop-default-unknown"},
+      {"ALTER TABLE t ADD COLUMN IF NOT EXISTS b int; ALTER TABLE t ALTER b DROP DEFAULT",
+       "drop-default-unknown"},
+      {"ALTER TABLE t ADD b int DEFAULT 0, ADD PRIMARY KEY (b); ALTER TABLE t ALTER b DROP DEFAULT",
+       "drop-default-unknown"},
+      {"ALTER TABLE t ADD b int DEFAULT 0; ALTER TABLE t ADD CHECK (coalesce(b, 0) > 0);"
+       "ALTER TABLE t ALTER b DROP DEFAULT",
+       "drop-default-unknown"},
+      {"ALTER TABLE t ADD b int DEFAULT 0; ALTER TABLE t ADD CHECK (b > 0 AND b IN (1, 2));"
+       "ALTER TABLE t ALTER b DROP DEFAULT",
+       "drop-default"},
+      {"ALTER TABLE t ALTER a TYPE varchar(9)", "widen-type-scan"},
+      {"ALTER TABLE t ADD b varchar(5); ALTER TABLE t ALTER b TYPE varchar(9)", "widen-type"},
+      {"ALTER TABLE t ADD b varchar(5) CHECK (b > ''); ALTER TABLE t ALTER b TYPE varchar(9)",
+       "widen-type-scan"}};
+  json_t *catalog = json_pack("{s:{s:s}}", "t", "a", "character varying(5)");
+  for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+    dr_sql_world *world = dr__sql_world_new(catalog);
+    json_t *result = classify_in(world, list[i].sql);
+    if (strcmp(text_of(last_of(result), "kind"), list[i].kind) != 0)
+      fail_msg("%s: %s", list[i].sql, text_of(last_of(result), "kind"));
+    json_decref(result);
+    dr__sql_world_free(world);
+  }
   json_decref(catalog);
 }
 
@@ -538,6 +580,7 @@ int main(void) {
       cmocka_unit_test(another_name_of_a_table_makes_nothing_better),
       cmocka_unit_test(the_old_type_comes_from_the_run_before_the_catalog),
       cmocka_unit_test(a_catalog_may_say_that_a_column_is_not_null),
+      cmocka_unit_test(what_is_not_known_of_a_column_makes_nothing_better),
       cmocka_unit_test(an_index_is_new_in_the_schema_of_its_table),
       cmocka_unit_test(a_lock_is_told_without_its_tables),
       cmocka_unit_test(work_under_a_lock_that_is_held_is_a_hazard),
