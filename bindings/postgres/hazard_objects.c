@@ -189,8 +189,15 @@ static void judge_setting(dr_sql_judgement *j, json_t *fields) {
   dr__judge(j, DR_SQL_RULE_SERVER_SETTING, NULL, NULL);
 }
 
+/* A new owner takes an old sequence along when it is dropped. */
 static void judge_sequence(dr_sql_judgement *j, json_t *fields) {
-  judge_range(j, json_object_get(fields, "sequence"), DR_SQL_RULE_ALTER_SEQUENCE);
+  const json_t *range = json_object_get(fields, "sequence");
+  char sequence[DR_SQL_NAME_SIZE];
+  dr__tree_relation(sequence, range);
+  judge_range(j, range, DR_SQL_RULE_ALTER_SEQUENCE);
+  if (dr__tree_option(dr__tree_array(fields, "options"), "owned_by", NULL) &&
+      !dr__world_created(j->world, "relation", sequence))
+    dr__world_undo(j->world);
 }
 
 static void judge_nothing(dr_sql_judgement *j, json_t *fields) {
@@ -379,6 +386,7 @@ static void judge_vacuum(dr_sql_judgement *j, json_t *fields) {
   json_array_foreach(relations, i, one) {
     judge_range(j, json_object_get(dr__tree_as(one, "VacuumRelation"), "relation"), rule);
   }
+  dr__judge_bulk(j, dr__sql_rule(rule)->lock);
 }
 
 static void judge_cluster(dr_sql_judgement *j, json_t *fields) {
@@ -403,6 +411,7 @@ static void judge_refresh(dr_sql_judgement *j, json_t *fields) {
               dr__tree_flag(fields, "skipData")     ? DR_SQL_RULE_REFRESH_EMPTY
               : dr__tree_flag(fields, "concurrent") ? DR_SQL_RULE_REFRESH_C
                                                     : DR_SQL_RULE_REFRESH);
+  if (dr__tree_flag(fields, "concurrent")) dr__judge_bulk(j, DR_SQL_EXCLUSIVE);
 }
 
 static void judge_lock(dr_sql_judgement *j, json_t *fields) {

@@ -193,6 +193,7 @@ static void what_reaches_old_rows_is_not_exempt(void **state) {
                     "ALTER TABLE n ATTACH PARTITION t DEFAULT; ALTER TABLE m DROP COLUMN a")},
       {"conditional", ("CREATE TABLE n (a int) PARTITION BY LIST (a);"
                        "ALTER TABLE n ATTACH PARTITION t DEFAULT; TRUNCATE n")},
+      {"breaking", "CREATE TABLE n (a int); ALTER SEQUENCE q OWNED BY n.a; DROP TABLE n"},
       {"conditional", "CREATE TABLE n (); ALTER TABLE t INHERIT n; DELETE FROM n"},
       {"conditional", "CREATE VIEW n AS SELECT * FROM t; DELETE FROM n"},
       {"conditional", "CREATE VIEW n AS SELECT * FROM t; ALTER VIEW n RENAME TO m; DELETE FROM m"},
@@ -233,6 +234,8 @@ static void what_means_the_same_is_exempt(void **state) {
       "CREATE TABLE \"T t\" (a int); DROP TABLE \"T t\"",
       "CREATE SCHEMA s CREATE TABLE t (a int) CREATE VIEW v AS SELECT 1; DROP TABLE s.t",
       "CREATE VIEW v AS SELECT a FROM t; DROP VIEW v",
+      ("CREATE SEQUENCE q; CREATE TABLE n (a int DEFAULT nextval('q'));"
+       "ALTER SEQUENCE q OWNED BY n.a; DROP TABLE n"),
       ("CREATE TABLE n (a int) PARTITION BY LIST (a); CREATE TABLE m (a int);"
        "ALTER TABLE n ATTACH PARTITION m DEFAULT; DROP TABLE n"),
       ("CREATE TABLE n (a int); CREATE TRIGGER r BEFORE UPDATE ON n EXECUTE FUNCTION f();"
@@ -411,11 +414,11 @@ static void a_lock_that_is_given_back_or_harmless_is_no_hazard(void **state) {
       "ALTER TABLE t ADD b int; CREATE INDEX CONCURRENTLY i ON t (a)",
       "ALTER TABLE t ADD b int; VACUUM v; UPDATE t SET b = a",
       "ALTER TABLE t ADD b int; INSERT INTO t VALUES (1)",
-      "ALTER TABLE t ADD b int; INSERT INTO t DEFAULT VALUES",
       "ALTER TABLE t ADD b int; CREATE TABLE n (a int); CREATE INDEX ON n (a)",
       "ALTER TABLE t ADD b int; CREATE TABLE n AS SELECT * FROM u WITH NO DATA",
       "CREATE TABLE t (a int); ALTER TABLE t ADD b int; UPDATE u SET b = a",
       "ALTER TABLE t VALIDATE CONSTRAINT c; UPDATE t SET b = a",
+      "REFRESH MATERIALIZED VIEW v",
       "ALTER TABLE t ADD CHECK (a > 0)"};
   for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
     json_t *result = classify_in(NULL, scripts[i]);
