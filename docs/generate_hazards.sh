@@ -30,6 +30,11 @@ and writes, `SHARE` and above writes, `SHARE UPDATE EXCLUSIVE` only other change
 hazard, as long as `lock_timeout` keeps it from being waited for; a table that is read or written anew as a whole under one
 that blocks is.
 
+Statements of one file are one transaction, so what one of them locks is still locked while the next ones work. A scan, the
+build of an index, an `UPDATE`, a `DELETE`, an `INSERT … SELECT` on any table behind an `ALTER TABLE` is shown with the lock
+that is held, and is the hazard `held-lock`: it belongs into a file of its own. So does `VALIDATE CONSTRAINT` behind the
+`ADD CONSTRAINT … NOT VALID` that it is there for.
+
 ## Accepting a hazard
 
 A comment before the statement, or behind it on its line, accepts a hazard by its name, with a reason:
@@ -45,26 +50,33 @@ not have, is a problem that is reported. Comments are not part of a script's has
 - Tables, columns, types and constraints that the same script, or one before it in the same run, created are nobody's yet:
   nothing about them counts. `CREATE TABLE IF NOT EXISTS`, and what a `DO` block creates, may have been there before, and is
   not exempt.
+- Not so what reaches old rows all the same: a new parent of an old partition or child (behind that nothing is known to be new
+  any more), a write to a new view or foreign table, or to a new table that an old one refers to. A write that runs a trigger or
+  rule which the scripts created is unknown.
 - For that a name must mean the same: it is written the same way (`t` and `public.t` are not known to be one), and a name
   without a schema is used under the `search_path` it was created under. `SET search_path`, `SET ROLE`, `set_config`, `RESET
   ALL`, and a statement that runs alone end that. A temporary table is `pg_temp.t`, and `t` while it exists; `public.t` is another.
 - A change of a column's type needs the old type: from the scripts, or from the `catalog` that is given. Safe are, without a
   rewrite: a longer or unlimited `varchar`, `varbit`; `varchar` to `text`; more digits of `numeric` with the same scale; more
-  digits of seconds; `cidr` to `inet`.
+  digits of seconds; `cidr` to `inet`. No scan either, when it is known that no CHECK names the column and no index with an
+  expression or a predicate has to do with it (`checked = false` in the catalog); a collation is never kept by itself.
 - `ADD COLUMN … NOT NULL DEFAULT x` and then `DROP DEFAULT`, which is Django's AddField with a default, is breaking: old code
-  leaves the column out and its INSERTs fail.
+  leaves the column out and its INSERTs fail. So is it for an old column that is NOT NULL, and `SET DEFAULT NULL` is the same;
+  where neither the scripts nor the catalog (`not_null`) tell, it is unknown. Migrations ask the database for all of that.
 - `SET NOT NULL` spares the scan when a validated `CHECK (column IS NOT NULL)` was added by the scripts.
 - `DO` blocks are judged by the statements in them; `EXECUTE` of a constant too, of anything else it is unknown.
 - Functions are judged wherever they are called: in rows that are written, conditions, defaults, checks, queries of `COPY` and
-  of loops. PostgreSQL's own are judged by what they do, any other is unknown. What a view, a trigger, a rule, a policy or
-  another function calls is not looked into.
+  of loops. PostgreSQL's own are judged by what they do, any other is unknown; so is one whose name the scripts gave to a
+  function of theirs, unless it is called as `pg_catalog.…`. What a view, a policy, another function, or a trigger or rule that
+  was there before calls is not looked into.
 - `WHERE true`, `WHERE 1 = 1` and the like pick no rows out: they count as no WHERE.
 - Statements that cannot run inside a transaction block are marked `alone`; so is `ALTER TYPE … ADD VALUE` when a statement
   behind it in the script uses the value.
 
 Not known from the text, because no server is asked: partitions and children, which are locked with their parent; the table
 of an index that is dropped; the other table of a foreign key that is dropped or whose column changes its type; what CASCADE
-takes along; which columns have a domain for which ADD COLUMN rewrites the table.
+takes along; whether a new column's type is a domain that was there before, for which the table is rewritten, or which forbids
+NULL; whether there are functions of the name of a new one, or the name of an index is that of a table.
 
 ## Advice
 

@@ -13,7 +13,7 @@
 ---@field kind string what it does: the heaviest hazard, or a harmless change such as "add-column"
 ---@field class string "compatible": code written for the schema before keeps working · "conditional": if what the hazards say holds · "breaking": it does not · "unknown": treat as breaking
 ---@field hazards deployrun.SqlHazard[] empty for a harmless statement
----@field on string[] the relations it locks that were there before, most locked first
+---@field on string[] the relations that were there before and are locked while it works, by it or, when it works in bulk, by statements before it; most locked first
 ---@field locks table<string, string> relation → "ACCESS EXCLUSIVE", …
 ---@field lock? string the strongest of them
 ---@field blocks? string what waits for it: "reads" (and writes), "writes", "schema" (other changes of the schema)
@@ -32,7 +32,7 @@
 ---@field problems {line: integer, message: string}[] annotations without a reason, or that fit no hazard
 
 ---@class deployrun.ClassifyOptions
----@field catalog? table<string, table<string, string|{type: string, not_null: boolean}>> table → column → type as format_type() writes it; without it a change of type is "unknown"
+---@field catalog? table<string, table<string, string|{type: string, not_null?: boolean, checked?: boolean}>> table → column → type as format_type() writes it; without it a change of type is "unknown", and so is a dropped default without not_null; checked: a CHECK names the column, or an index with an expression or predicate does
 
 ---Judges each statement of a script by PostgreSQL's own parser: does old code keep working, what is locked, scanned, rewritten
 ---or lost, and must it run outside of a transaction. Asks no server and changes nothing. What `manage.py sqlmigrate` prints goes

@@ -30,7 +30,9 @@ static void set_column(change *c, dr_sql_column *known) {
   dr_sql_column noted = *known;
   if (c->j->uncertain) {
     dr_sql_column before = column_of(c);
-    noted = (dr_sql_column){.required = known->required || before.required};
+    noted = (dr_sql_column){.required = known->required || before.required,
+                            .unsure = known->unsure || before.unsure,
+                            .checked = true};
     json_decref(before.type);
   }
   dr__world_set_column(c->j->world, c->relation, c->name, &noted);
@@ -52,7 +54,20 @@ static void judge_foreign_key(change *c, const json_t *constraint, bool scans) {
   char other[DR_SQL_NAME_SIZE];
   dr__tree_relation(other, json_object_get(constraint, "pktable"));
   judge(c, scans ? DR_SQL_RULE_ADD_FK : DR_SQL_RULE_ADD_FK_NV);
+  if (!dr__world_created(c->j->world, "relation", c->relation))
+    dr__world_mark(c->j->world, other, DR_SQL_REACHES_OLD);
   dr__judge_also(c->j, other, DR_SQL_SHARE_ROW_EXCLUSIVE);
+}
+
+/* Notes what the table's columns may be held to from here on. */
+static void mark_checked(const change *c, const json_t *constraint) {
+  json_t *condition = json_object_get(constraint, "raw_expr");
+  bool primary = dr__tree_is(constraint, "contype", "CONSTR_PRIMARY");
+  bool check = dr__tree_is(constraint, "contype", "CONSTR_CHECK");
+  bool exclusion = dr__tree_is(constraint, "contype", "CONSTR_EXCLUSION");
+  int marks = check || exclusion ? DR_SQL_CHECKED : 0;
+  if (primary || (check && dr__may_forbid_null(condition))) marks |= DR_SQL_FORBIDS_NULL;
+  if (marks) dr__world_mark(c->j->world, c->relation, marks);
 }
 
 /* A constraint of the table, or of a column that is added: then `empty` says that a foreign key has
@@ -61,6 +76,7 @@ static void judge_constraint(change *c, const json_t *constraint, bool empty) {
   bool not_valid = dr__tree_flag(constraint, "skip_validation");
   bool unique = dr__tree_is(constraint, "contype", "CONSTR_UNIQUE") ||
                 dr__tree_is(constraint, "contype", "CONSTR_PRIMARY");
+  mark_checked(c, constraint);
   if (unique) {
     bool built = json_object_get(constraint, "indexname") != NULL;
     judge(c, built ? DR_SQL_RULE_ADD_USING_INDEX : DR_SQL_RULE_ADD_UNIQUE);
@@ -100,8 +116,10 @@ static void drop_constraint(change *c) {
 /* ------------------------------------------------------------ columns */
 
 typedef struct column_def {
+  const dr_sql_world *world;
   bool required; /* NOT NULL */
   bool filled;   /* INSERTs that leave it out get a value */
+  bool has_default;
   bool null_default;
   bool rewrites;
 } column_def;
@@ -115,14 +133,26 @@ static void read_constraint(column_def *def, json_t *constraint) {
       dr__tree_is(constraint, "contype", "CONSTR_GENERATED"))
     def->filled = def->rewrites = true;
   if (dr__tree_is(constraint, "contype", "CONSTR_DEFAULT")) {
-    const json_t *constant = dr__tree_as(expression, "A_Const");
-    def->filled = !(constant && dr__tree_flag(constant, "isnull"));
-    def->rewrites |= dr__calls_volatile(expression);
+    def->filled = !dr__is_null(expression);
+    def->has_default = true;
+    def->rewrites |= dr__calls_volatile(def->world, expression);
   }
 }
 
-static column_def read_column(const json_t *fields) {
-  column_def def = {0};
+/* A domain that scripts created may forbid NULL, and has a default of its own. Each row is tried.
+ */
+static void read_domain(column_def *def, const json_t *type) {
+  char name[DR_SQL_NAME_SIZE];
+  dr__tree_name(name, dr__tree_array(type, "names"), 0);
+  int marks = dr__world_marks(def->world, name);
+  if (!(marks & DR_SQL_DOMAIN)) return;
+  def->rewrites = true;
+  if (marks & DR_SQL_FORBIDS_NULL) def->required = true;
+  if (!(marks & DR_SQL_NO_DEFAULT) && !def->has_default) def->filled = true;
+}
+
+static column_def read_column(const dr_sql_world *world, const json_t *fields) {
+  column_def def = {.world = world};
   const json_t *constraints = dr__tree_array(fields, "constraints");
   size_t i;
   json_t *one;
@@ -131,27 +161,38 @@ static column_def read_column(const json_t *fields) {
   }
   if (dr__sql_type_is_serial(json_object_get(fields, "typeName")))
     def.required = def.filled = def.rewrites = true;
+  read_domain(&def, json_object_get(fields, "typeName"));
   return def;
+}
+
+/* With a collation of its own it is not known what becomes of the column by another type. */
+static json_t *type_known(const json_t *column) {
+  return json_object_get(column, "collClause") ? NULL : json_object_get(column, "typeName");
 }
 
 static void add_column(change *c) {
   const json_t *fields = dr__tree_as(c->def, "ColumnDef");
   const json_t *constraints = dr__tree_array(fields, "constraints");
-  column_def def = read_column(fields);
+  column_def def = read_column(c->j->world, fields);
   c->name = dr__tree_text(fields, "colname");
   snprintf(c->object, sizeof c->object, "%s.%s", c->relation, c->name);
-  if (def.rewrites)
-    judge(c, DR_SQL_RULE_ADD_COLUMN_REWRITE);
-  else
-    judge(c, def.required && !def.filled ? DR_SQL_RULE_ADD_REQUIRED : DR_SQL_RULE_ADD_COLUMN);
+  bool fails = def.required && !def.filled;
+  if (fails) judge(c, DR_SQL_RULE_ADD_REQUIRED);
+  if (def.rewrites || !fails)
+    judge(c, def.rewrites ? DR_SQL_RULE_ADD_COLUMN_REWRITE : DR_SQL_RULE_ADD_COLUMN);
   size_t i;
   json_t *one;
   json_array_foreach(constraints, i, one) {
     judge_constraint(c, dr__tree_as(one, "Constraint"), !def.filled);
   }
-  dr_sql_column known = {.added = !dr__tree_flag(c->command, "missing_ok"),
-                         .required = def.required,
-                         .type = json_incref(json_object_get(fields, "typeName"))};
+  bool may_be_there = dr__tree_flag(c->command, "missing_ok");
+  dr_sql_column before = column_of(c);
+  dr_sql_column known = {.added = !may_be_there,
+                         .required = def.required || (may_be_there && before.required),
+                         .unsure = may_be_there && before.unsure,
+                         .checked = may_be_there && before.checked,
+                         .type = json_incref(type_known(fields))};
+  json_decref(before.type);
   set_column(c, &known);
 }
 
@@ -168,14 +209,24 @@ static void drop_column(change *c) {
 
 /* Whoever does not know the column leaves it out of its INSERTs, whether the column is old or was
  * added a statement ago. */
-static void change_default(change *c) {
-  if (c->def) {
-    judge(c, DR_SQL_RULE_SET_DEFAULT);
-    return;
-  }
+static void drop_default(change *c) {
   dr_sql_column known = column_of(c);
-  judge(c, known.required ? DR_SQL_RULE_DROP_DEFAULT_REQUIRED : DR_SQL_RULE_DROP_DEFAULT);
+  judge(c, known.required ? DR_SQL_RULE_DROP_DEFAULT_REQUIRED
+           : known.unsure ? DR_SQL_RULE_DROP_DEFAULT_UNKNOWN
+                          : DR_SQL_RULE_DROP_DEFAULT);
   json_decref(known.type);
+}
+
+static void change_default(change *c) {
+  if (c->def && !dr__is_null(c->def))
+    judge(c, DR_SQL_RULE_SET_DEFAULT);
+  else
+    drop_default(c);
+}
+
+static void drop_expression(change *c) {
+  judge(c, DR_SQL_RULE_DROP_EXPRESSION);
+  drop_default(c);
 }
 
 static void set_not_null(change *c) {
@@ -183,20 +234,23 @@ static void set_not_null(change *c) {
   judge(c, checked ? DR_SQL_RULE_SET_NOT_NULL_CHECKED : DR_SQL_RULE_SET_NOT_NULL);
   dr_sql_column known = column_of(c);
   known.required = true;
+  known.unsure = false;
   set_column(c, &known);
 }
 
 static void drop_not_null(change *c) {
   judge(c, DR_SQL_RULE_DROP_NOT_NULL);
   dr_sql_column known = column_of(c);
-  known.required = false;
+  known.required = known.unsure = false;
   set_column(c, &known);
 }
 
 static dr_sql_rule_id type_rule(const dr_sql_column *known, const json_t *type, bool converts) {
   if (!known->type) return DR_SQL_RULE_TYPE_UNKNOWN;
   switch (dr__sql_type_change(known->type, type)) {
-  case DR_SQL_TYPE_KEEPS: return converts ? DR_SQL_RULE_TYPE_REWRITE : DR_SQL_RULE_TYPE_SAME;
+  case DR_SQL_TYPE_KEEPS:
+    if (converts) return DR_SQL_RULE_TYPE_REWRITE;
+    return known->checked ? DR_SQL_RULE_TYPE_SCAN : DR_SQL_RULE_TYPE_SAME;
   case DR_SQL_TYPE_REWRITES: return DR_SQL_RULE_TYPE_REWRITE;
   case DR_SQL_TYPE_NARROWS: break;
   }
@@ -223,8 +277,9 @@ static void change_type(change *c) {
   dr_sql_column known = column_of(c);
   bool other = converts(json_object_get(fields, "raw_default"), c->name, type);
   judge(c, other && known.type ? DR_SQL_RULE_TYPE_NARROW : type_rule(&known, type, other));
+  if (!type_known(fields)) judge(c, DR_SQL_RULE_COLLATION);
   json_decref(known.type);
-  known.type = json_incref(type);
+  known.type = json_incref(type_known(fields));
   set_column(c, &known);
 }
 
@@ -237,15 +292,25 @@ static void other_relation(const change *c, char name[DR_SQL_NAME_SIZE]) {
   dr__tree_relation(name, range);
 }
 
-/* Only the partition waits; a new one has no rows to scan. */
+/* Through a parent that has an old child, its rows are reached: with that child nothing is known to
+ * be new. */
+static void adopt(const change *c, const char *parent, const char *child) {
+  bool reaches = dr__world_created(c->j->world, "relation", parent) &&
+                 !dr__world_created(c->j->world, "relation", child);
+  if (reaches) dr__world_undo(c->j->world);
+}
+
+/* The partition waits for its scan. A new one has no rows, but a default partition is scanned. */
 static void attach(change *c) {
   char partition[DR_SQL_NAME_SIZE];
   other_relation(c, partition);
   bool is_new = dr__world_created(c->j->world, "relation", partition);
-  dr__judge_lock(c->j, DR_SQL_RULE_ATTACH, is_new ? partition : c->relation, partition,
-                 DR_SQL_SHARE_UPDATE_EXCLUSIVE);
+  if (is_new)
+    dr__judge_lock(c->j, DR_SQL_RULE_ATTACH, c->relation, partition, DR_SQL_SHARE_UPDATE_EXCLUSIVE);
+  else
+    dr__judge(c->j, DR_SQL_RULE_ATTACH, partition, NULL);
   dr__judge_also(c->j, c->relation, DR_SQL_SHARE_UPDATE_EXCLUSIVE);
-  dr__judge_also(c->j, partition, DR_SQL_ACCESS_EXCLUSIVE);
+  adopt(c, c->relation, partition);
 }
 
 static void detach(change *c) {
@@ -262,12 +327,35 @@ static void inherit(change *c) {
   other_relation(c, parent);
   judge(c, DR_SQL_RULE_INHERITANCE);
   dr__judge_also(c->j, parent, DR_SQL_SHARE_UPDATE_EXCLUSIVE);
+  adopt(c, parent, c->relation);
 }
 
 /* ------------------------------------------------------------ the rest */
 
+/* Those that PostgreSQL changes beside readers and writers. */
+static bool is_light_option(const json_t *option) {
+  static const char *const names[] = {"fillfactor",       "parallel_workers", "toast_tuple_target",
+                                      "autovacuum_",      "log_autovacuum_",  "vacuum_",
+                                      "deduplicate_items"};
+  const char *name = dr__tree_text(option, "defname");
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (strncmp(name, names[i], strlen(names[i])) == 0) return true;
+  }
+  return false;
+}
+
 static void set_options(change *c) {
-  judge(c, c->is_view ? DR_SQL_RULE_ALTER_VIEW : DR_SQL_RULE_TABLE_OPTIONS);
+  const json_t *options = dr__tree_array(dr__tree_as(c->def, "List"), "items");
+  dr_sql_lock lock = DR_SQL_SHARE_UPDATE_EXCLUSIVE;
+  size_t i;
+  json_t *one;
+  json_array_foreach(options, i, one) {
+    if (!is_light_option(dr__tree_as(one, "DefElem"))) lock = DR_SQL_ACCESS_EXCLUSIVE;
+  }
+  if (c->is_view)
+    judge(c, DR_SQL_RULE_ALTER_VIEW);
+  else
+    dr__judge_lock(c->j, DR_SQL_RULE_TABLE_OPTIONS, c->relation, c->object, lock);
 }
 
 typedef struct command_entry {
@@ -297,10 +385,10 @@ static const command_entry commands[] = {
     {"AT_ResetOptions", NULL, DR_SQL_RULE_COLUMN_SETTING},
     {"AT_SetStorage", NULL, DR_SQL_RULE_COLUMN_STORAGE},
     {"AT_SetCompression", NULL, DR_SQL_RULE_COLUMN_STORAGE},
-    {"AT_DropExpression", NULL, DR_SQL_RULE_DROP_EXPRESSION},
+    {"AT_DropExpression", drop_expression, 0},
     {"AT_AddIdentity", NULL, DR_SQL_RULE_IDENTITY},
     {"AT_SetIdentity", NULL, DR_SQL_RULE_IDENTITY},
-    {"AT_DropIdentity", NULL, DR_SQL_RULE_IDENTITY},
+    {"AT_DropIdentity", NULL, DR_SQL_RULE_DROP_IDENTITY},
     {"AT_AlterConstraint", NULL, DR_SQL_RULE_ALTER_CONSTRAINT},
     {"AT_ChangeOwner", NULL, DR_SQL_RULE_SET_OWNER},
     {"AT_ClusterOn", NULL, DR_SQL_RULE_CLUSTER_ON},

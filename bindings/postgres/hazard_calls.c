@@ -90,24 +90,32 @@ static bool is_among(const char *name, const char *names) {
   return false;
 }
 
-/* The name that a FuncCall calls when it can be one of PostgreSQL's own; "" for any other. */
-static const char *own_name(const json_t *fields) {
+/* The name that a FuncCall calls when it is one of PostgreSQL's own; "" for any other. */
+static const char *own_name(const dr_sql_world *world, const json_t *fields) {
   const json_t *names = dr__tree_array(fields, "funcname");
-  bool qualified = json_array_size(names) > 1 &&
-                   strcmp(dr__tree_string(json_array_get(names, 0)), "pg_catalog") != 0;
-  return qualified ? "" : dr__tree_last(names);
+  const char *name = dr__tree_last(names);
+  if (json_array_size(names) > 1)
+    return strcmp(dr__tree_string(json_array_get(names, 0)), "pg_catalog") == 0 ? name : "";
+  return dr__world_hides_own(world, name) ? "" : name;
+}
+
+/* True for an operator that scripts created. */
+static bool is_new_operator(const dr_sql_world *world, const char *kind, const json_t *fields) {
+  return strcmp(kind, "A_Expr") == 0 &&
+         dr__world_hides_own(world, dr__tree_last(dr__tree_array(fields, "name")));
 }
 
 /* ------------------------------------------------------------ volatile */
 
 static bool is_volatile(const char *kind, json_t *fields, void *data) {
-  (void)data;
-  return strcmp(kind, "FuncCall") == 0 && !is_among(own_name(fields), stable_names);
+  const dr_sql_world *world = data;
+  return is_new_operator(world, kind, fields) ||
+         (strcmp(kind, "FuncCall") == 0 && !is_among(own_name(world, fields), stable_names));
 }
 
-bool dr__calls_volatile(json_t *expression) {
-  return is_volatile(dr__tree_kind(expression), dr__tree_fields(expression), NULL) ||
-         dr__tree_any(expression, is_volatile, NULL);
+bool dr__calls_volatile(const dr_sql_world *world, json_t *expression) {
+  return is_volatile(dr__tree_kind(expression), dr__tree_fields(expression), (void *)world) ||
+         dr__tree_any(expression, is_volatile, (void *)world);
 }
 
 /* ------------------------------------------------------------ what they do */
@@ -132,6 +140,8 @@ static void judge_effect(dr_sql_judgement *j, dr_sql_rule_id rule, const char *n
   const char *argument = first_argument(fields);
   if (rule == DR_SQL_RULE_NOTHING && (!*argument || dr__moves_names(argument)))
     dr__world_new_path(j->world);
+  if (rule == DR_SQL_RULE_NOTHING && (!*argument || dr__skips_triggers(argument)))
+    rule = DR_SQL_RULE_SKIP_TRIGGERS;
   if (rule == DR_SQL_RULE_SET_SEQUENCE && *argument)
     dr__judge(j, rule, argument, NULL);
   else
@@ -139,8 +149,11 @@ static void judge_effect(dr_sql_judgement *j, dr_sql_rule_id rule, const char *n
 }
 
 static bool judge_call(const char *kind, json_t *fields, void *data) {
+  const dr_sql_judgement *j = data;
+  if (is_new_operator(j->world, kind, fields))
+    dr__judge(data, DR_SQL_RULE_CALL, NULL, dr__tree_last(dr__tree_array(fields, "name")));
   if (strcmp(kind, "FuncCall") != 0) return false;
-  const char *name = own_name(fields);
+  const char *name = own_name(j->world, fields);
   const effect_entry *effect = effect_of(name);
   if (effect)
     judge_effect(data, effect->rule, name, fields);

@@ -79,11 +79,17 @@ static void judge_create_as(dr_sql_judgement *j, json_t *fields) {
     dr__judge_tree(j, query);
   else
     dr__judge_queries(j, query);
+  if (!dr__tree_flag(into, "skipData")) dr__judge_bulk(j, DR_SQL_ACCESS_SHARE);
   dr__judge_created(j, "relation", relation, !dr__tree_flag(fields, "if_not_exists"));
 }
 
+/* Its rows are elsewhere, and may have been there before. */
 static void judge_create_foreign_table(dr_sql_judgement *j, json_t *fields) {
-  judge_create_table(j, json_object_get(fields, "base"));
+  json_t *base = json_object_get(fields, "base");
+  char relation[DR_SQL_NAME_SIZE];
+  dr__tree_relation(relation, json_object_get(base, "relation"));
+  judge_create_table(j, base);
+  dr__world_mark(j->world, relation, DR_SQL_REACHES_OLD);
 }
 
 /* ------------------------------------------------------------ views, sequences */
@@ -96,6 +102,7 @@ static void judge_view(dr_sql_judgement *j, json_t *fields) {
             replaces ? relation : NULL, relation);
   dr__judge_reads(j, json_object_get(fields, "query"));
   dr__judge_created(j, "relation", relation, !replaces);
+  dr__world_mark(j->world, relation, DR_SQL_REACHES_OLD);
 }
 
 static void judge_create_sequence(dr_sql_judgement *j, json_t *fields) {
@@ -118,6 +125,18 @@ static void note_index(dr_sql_judgement *j, const json_t *fields, const char *ta
   dr__judge_created(j, "relation", index, !dr__tree_flag(fields, "if_not_exists"));
 }
 
+/* An expression or a predicate. */
+static bool has_expression(const json_t *fields) {
+  const json_t *columns = dr__tree_array(fields, "indexParams");
+  bool found = json_object_get(fields, "whereClause") != NULL;
+  size_t i;
+  json_t *one;
+  json_array_foreach(columns, i, one) {
+    found |= json_object_get(dr__tree_as(one, "IndexElem"), "expr") != NULL;
+  }
+  return found;
+}
+
 static void judge_index(dr_sql_judgement *j, json_t *fields) {
   static const dr_sql_rule_id rules[2][2] = {
       {DR_SQL_RULE_CREATE_INDEX, DR_SQL_RULE_CREATE_UNIQUE},
@@ -129,6 +148,7 @@ static void judge_index(dr_sql_judgement *j, json_t *fields) {
   dr__judge(j, rules[dr__tree_flag(fields, "concurrent")][dr__tree_flag(fields, "unique")],
             relation, NULL);
   if (*name) note_index(j, fields, relation, name);
+  if (has_expression(fields)) dr__world_mark(j->world, relation, DR_SQL_CHECKED);
 }
 
 static void judge_statistics(dr_sql_judgement *j, json_t *fields) {
@@ -143,12 +163,27 @@ static void judge_on_relation(dr_sql_judgement *j, const json_t *range, dr_sql_r
   dr__judge(j, rule, relation, NULL);
 }
 
-static void judge_trigger(dr_sql_judgement *j, json_t *fields) {
-  judge_on_relation(j, json_object_get(fields, "relation"), DR_SQL_RULE_CREATE_TRIGGER);
+static void mark_range(dr_sql_judgement *j, const json_t *range, json_int_t marks) {
+  char relation[DR_SQL_NAME_SIZE];
+  dr__tree_relation(relation, range);
+  dr__world_mark(j->world, relation, (int)marks);
 }
 
+static void judge_trigger(dr_sql_judgement *j, json_t *fields) {
+  const json_t *range = json_object_get(fields, "relation");
+  judge_on_relation(j, range, DR_SQL_RULE_CREATE_TRIGGER);
+  mark_range(j, range, json_integer_value(json_object_get(fields, "events")));
+}
+
+/* One ON SELECT makes a view of the table. */
 static void judge_rule(dr_sql_judgement *j, json_t *fields) {
-  judge_on_relation(j, json_object_get(fields, "relation"), DR_SQL_RULE_CREATE_RULE);
+  const json_t *range = json_object_get(fields, "relation");
+  int marks = dr__tree_is(fields, "event", "CMD_INSERT")   ? DR_SQL_ON_INSERT
+              : dr__tree_is(fields, "event", "CMD_UPDATE") ? DR_SQL_ON_UPDATE
+              : dr__tree_is(fields, "event", "CMD_DELETE") ? DR_SQL_ON_DELETE
+                                                           : DR_SQL_REACHES_OLD;
+  judge_on_relation(j, range, DR_SQL_RULE_CREATE_RULE);
+  mark_range(j, range, marks);
 }
 
 static void judge_policy(dr_sql_judgement *j, json_t *fields) {

@@ -25,6 +25,7 @@ static void judge_select(dr_sql_judgement *j, json_t *fields) {
   dr__tree_relation(relation, first);
   if (locks && first) dr__judge_also(j, relation, DR_SQL_ROW_SHARE);
   dr__judge_queries(j, fields);
+  if (into) dr__judge_bulk(j, DR_SQL_ACCESS_SHARE);
 }
 
 /* Names that begin with pg_ mean PostgreSQL's own, unless they have another schema. A change of
@@ -34,10 +35,19 @@ static bool is_catalog(const char *relation) {
          (strncmp(relation, "pg_", 3) == 0 && dr__tree_schema_length(relation) == 0);
 }
 
-static void judge_write(dr_sql_judgement *j, json_t *fields, dr_sql_rule_id rule) {
+/* A write to what scripts created counts when it reaches rows that were there before. */
+static void judge_target(dr_sql_judgement *j, const char *relation, dr_sql_rule_id rule,
+                         int events) {
+  int marks = dr__world_marks(j->world, relation);
+  bool through = (marks & DR_SQL_REACHES_OLD) && dr__world_created(j->world, "relation", relation);
+  dr__judge(j, rule, through ? NULL : relation, relation);
+  if (marks & events) dr__judge(j, DR_SQL_RULE_FIRE, NULL, relation);
+}
+
+static void judge_write(dr_sql_judgement *j, json_t *fields, dr_sql_rule_id rule, int events) {
   char relation[DR_SQL_NAME_SIZE];
   dr__tree_relation(relation, json_object_get(fields, "relation"));
-  dr__judge(j, rule, relation, NULL);
+  judge_target(j, relation, rule, events);
   if (is_catalog(relation)) {
     dr__judge(j, DR_SQL_RULE_WRITE_CATALOG, relation, NULL);
     dr__world_new_path(j->world);
@@ -46,7 +56,11 @@ static void judge_write(dr_sql_judgement *j, json_t *fields, dr_sql_rule_id rule
 }
 
 static void judge_insert(dr_sql_judgement *j, json_t *fields) {
-  judge_write(j, fields, DR_SQL_RULE_INSERT);
+  const json_t *query = dr__tree_as(json_object_get(fields, "selectStmt"), "SelectStmt");
+  json_t *conflict = json_object_get(fields, "onConflictClause");
+  bool updates = dr__tree_is(conflict, "action", "ONCONFLICT_UPDATE");
+  judge_write(j, fields, DR_SQL_RULE_INSERT, DR_SQL_ON_INSERT | (updates ? DR_SQL_ON_UPDATE : 0));
+  if (query && !json_object_get(query, "valuesLists")) dr__judge_bulk(j, DR_SQL_ROW_EXCLUSIVE);
 }
 
 /* What may differ from row to row. */
@@ -92,20 +106,29 @@ static bool picks_all(json_t *condition) {
 
 static void judge_update(dr_sql_judgement *j, json_t *fields) {
   bool all = picks_all(json_object_get(fields, "whereClause"));
-  judge_write(j, fields, all ? DR_SQL_RULE_UPDATE_ALL : DR_SQL_RULE_UPDATE);
+  judge_write(j, fields, all ? DR_SQL_RULE_UPDATE_ALL : DR_SQL_RULE_UPDATE, DR_SQL_ON_UPDATE);
+  dr__judge_bulk(j, DR_SQL_ROW_EXCLUSIVE);
 }
 
 static void judge_delete(dr_sql_judgement *j, json_t *fields) {
   bool all = picks_all(json_object_get(fields, "whereClause"));
-  judge_write(j, fields, all ? DR_SQL_RULE_DELETE_ALL : DR_SQL_RULE_DELETE);
+  judge_write(j, fields, all ? DR_SQL_RULE_DELETE_ALL : DR_SQL_RULE_DELETE, DR_SQL_ON_DELETE);
+  dr__judge_bulk(j, DR_SQL_ROW_EXCLUSIVE);
 }
 
 static void judge_merge(dr_sql_judgement *j, json_t *fields) {
-  judge_write(j, fields, DR_SQL_RULE_MERGE);
+  judge_write(j, fields, DR_SQL_RULE_MERGE, DR_SQL_ON_INSERT | DR_SQL_ON_UPDATE | DR_SQL_ON_DELETE);
 }
 
 static void judge_truncate(dr_sql_judgement *j, json_t *fields) {
-  dr__judge_relations(j, DR_SQL_RULE_TRUNCATE, dr__tree_array(fields, "relations"));
+  const json_t *relations = dr__tree_array(fields, "relations");
+  size_t i;
+  json_t *one;
+  json_array_foreach(relations, i, one) {
+    char relation[DR_SQL_NAME_SIZE];
+    dr__tree_relation(relation, dr__tree_as(one, "RangeVar"));
+    judge_target(j, relation, DR_SQL_RULE_TRUNCATE, DR_SQL_ON_TRUNCATE);
+  }
 }
 
 /* Out of a table or of a query, which may write. */
@@ -123,10 +146,12 @@ static void judge_copy_out(dr_sql_judgement *j, json_t *fields) {
 static void judge_copy(dr_sql_judgement *j, json_t *fields) {
   if (dr__tree_flag(fields, "is_program"))
     dr__judge(j, DR_SQL_RULE_COPY_PROGRAM, NULL, dr__tree_text(fields, "filename"));
-  if (dr__tree_flag(fields, "is_from"))
-    judge_write(j, fields, DR_SQL_RULE_COPY_IN);
+  bool in = dr__tree_flag(fields, "is_from");
+  if (in)
+    judge_write(j, fields, DR_SQL_RULE_COPY_IN, DR_SQL_ON_INSERT);
   else
     judge_copy_out(j, fields);
+  dr__judge_bulk(j, in ? DR_SQL_ROW_EXCLUSIVE : DR_SQL_ACCESS_SHARE);
 }
 
 /* What is only planned is not done, but locks all the same. */

@@ -4,6 +4,7 @@
 
 #include "core/err.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -67,6 +68,15 @@ static void take_kind(dr_sql_judgement *j, const dr_sql_rule *rule) {
   j->kind = rule;
 }
 
+static void note_bulk(dr_sql_judgement *j, dr_sql_lock lock) {
+  if (!j->is_bulk || lock < j->bulk_lock) j->bulk_lock = lock;
+  j->is_bulk = true;
+}
+
+void dr__judge_bulk(dr_sql_judgement *j, dr_sql_lock lock) {
+  if (json_object_size(j->on) > 0) note_bulk(j, lock);
+}
+
 void dr__judge_lock(dr_sql_judgement *j, dr_sql_rule_id id, const char *relation,
                     const char *object, dr_sql_lock lock) {
   const dr_sql_rule *rule = dr__sql_rule(id);
@@ -76,6 +86,7 @@ void dr__judge_lock(dr_sql_judgement *j, dr_sql_rule_id id, const char *relation
   if (!relation && lock > j->lock) j->lock = lock;
   if (rule->class > j->class) j->class = rule->class;
   if (rule->work > j->work) j->work = rule->work;
+  if (rule->work != DR_SQL_READS && id != DR_SQL_RULE_TRUNCATE) note_bulk(j, lock);
   bool holds_up = rule->work != DR_SQL_READS && lock >= DR_SQL_SHARE;
   bool hazard = rule->class != DR_SQL_COMPATIBLE || rule->loses || holds_up;
   if (hazard) note_hazard(j, rule, object ? object : relation);
@@ -100,6 +111,37 @@ void dr__judge_own(dr_sql_judgement *j, dr_sql_rule_id id, const char *relation)
   const dr_sql_rule *rule = dr__sql_rule(id);
   take_kind(j, rule);
   if (relation) dr__judge_also(j, relation, rule->lock);
+}
+
+/* ------------------------------------------------------------ locks that are held */
+
+static void note_held(dr_sql_judgement *j, const char *relation, dr_sql_lock lock) {
+  char object[DR_SQL_NAME_SIZE + 32];
+  snprintf(object, sizeof object, "%s (%s)", relation, dr__sql_lock_name(lock));
+  note_hazard(j, dr__sql_rule(DR_SQL_RULE_HELD_LOCK), object);
+  if (j->work < DR_SQL_SCANS) j->work = DR_SQL_SCANS;
+}
+
+void dr__judge_held(dr_sql_judgement *j) {
+  const json_t *held = dr__world_held(j->world);
+  const char *relation;
+  json_t *value;
+  json_object_foreach(j->on, relation, value) {
+    dr_sql_lock lock = (dr_sql_lock)json_integer_value(value);
+    bool own = lock >= DR_SQL_SHARE && lock > j->bulk_lock;
+    if (j->is_bulk && own) note_held(j, relation, lock);
+  }
+  json_object_foreach((json_t *)held, relation, value) {
+    dr_sql_lock lock = (dr_sql_lock)json_integer_value(value);
+    bool more = lock > json_integer_value(json_object_get(j->on, relation));
+    if (!j->is_bulk || lock < DR_SQL_SHARE || !more) continue;
+    note_held(j, relation, lock);
+    if (json_object_set(j->on, relation, value) != 0) j->failed = true;
+    if (lock > j->lock) j->lock = lock;
+  }
+  json_object_foreach(j->on, relation, value) {
+    dr__world_hold(j->world, relation, (dr_sql_lock)json_integer_value(value));
+  }
 }
 
 void dr__judge_created(dr_sql_judgement *j, const char *kind, const char *name, bool certain) {
@@ -149,6 +191,34 @@ void dr__judge_queries(dr_sql_judgement *j, json_t *part) {
 void dr__judge_reads(dr_sql_judgement *j, json_t *part) {
   reading r = {.j = j, .tree = part};
   dr__tree_any(part, note_read, &r);
+}
+
+/* ------------------------------------------------------------ NULLs */
+
+bool dr__is_null(const json_t *expression) {
+  const json_t *cast = dr__tree_as(expression, "TypeCast");
+  const json_t *collated = dr__tree_as(expression, "CollateClause");
+  if (cast || collated) return dr__is_null(json_object_get(cast ? cast : collated, "arg"));
+  return dr__tree_flag(dr__tree_as(expression, "A_Const"), "isnull");
+}
+
+/* Comparisons with NULL are NULL, which a CHECK takes for true. */
+static bool tells_null(const char *kind, json_t *fields, void *data) {
+  static const char *const plain[] = {"BoolExpr", "ColumnRef", "A_Const", "TypeCast",
+                                      "TypeName", "String",    "List",    "A_ArrayExpr"};
+  (void)data;
+  if (strcmp(kind, "A_Expr") == 0)
+    return dr__tree_is(fields, "kind", "AEXPR_DISTINCT") ||
+           dr__tree_is(fields, "kind", "AEXPR_NOT_DISTINCT");
+  if (!isupper((unsigned char)*kind)) return false; /* a field, no node */
+  for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
+    if (strcmp(kind, plain[i]) == 0) return false;
+  }
+  return true;
+}
+
+bool dr__may_forbid_null(json_t *condition) {
+  return dr__tree_any(condition, tells_null, NULL);
 }
 
 /* ------------------------------------------------------------ who judges what */

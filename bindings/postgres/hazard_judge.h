@@ -14,12 +14,14 @@ typedef struct dr_sql_judgement {
   dr_sql_class class;
   dr_sql_lock lock; /* the strongest */
   int work;
-  json_t *on;      /* relation → its strongest lock */
-  json_t *hazards; /* [{hazard, class, reason}] */
-  json_t *loses;   /* [text] */
-  bool uncertain;  /* in a block that may not run: what it creates may be there already */
-  int nested;      /* blocks around the statement */
-  bool failed;     /* memory was short */
+  bool is_bulk;          /* rows that were there before are read or written in bulk */
+  dr_sql_lock bulk_lock; /* the weakest lock that this takes by itself */
+  json_t *on;            /* relation → its strongest lock */
+  json_t *hazards;       /* [{hazard, class, reason}] */
+  json_t *loses;         /* [text] */
+  bool uncertain;        /* in a block that may not run: what it creates may be there already */
+  int nested;            /* blocks around the statement */
+  bool failed;           /* memory was short */
 } dr_sql_judgement;
 
 /* DR_OK or out of memory; released by dr__judgement_free() in either case. */
@@ -45,6 +47,14 @@ void dr__judge_relations(dr_sql_judgement *j, dr_sql_rule_id id, const json_t *r
 /* A lock beside, of a rule that was noted: the table a foreign key points to. */
 void dr__judge_also(dr_sql_judgement *j, const char *relation, dr_sql_lock lock);
 
+/* Rows are read or written in bulk, under a lock that this alone would take; it counts when the
+ * statement has to do with relations that were there before. */
+void dr__judge_bulk(dr_sql_judgement *j, dr_sql_lock lock);
+
+/* At the end of a statement: what takes its time holds up those who wait for what the transaction
+ * has locked. */
+void dr__judge_held(dr_sql_judgement *j);
+
 /* All relations that a part of a tree names are read. */
 void dr__judge_reads(dr_sql_judgement *j, json_t *part);
 
@@ -56,6 +66,9 @@ void dr__judge_calls(dr_sql_judgement *j, json_t *tree);
 
 /* True for a setting on which it depends what a name without a schema means. */
 bool dr__moves_names(const char *setting);
+
+/* True for the setting that makes triggers and foreign keys be skipped. */
+bool dr__skips_triggers(const char *setting);
 
 /* Notes in the world that the relation is new, unless that is uncertain. */
 void dr__judge_created(dr_sql_judgement *j, const char *kind, const char *name, bool certain);
@@ -87,8 +100,14 @@ extern const dr_sql_judge_entry dr__judges_of_blocks[];  /* hazard_block.c */
 /* Judges one statement by its tree: finds who knows its kind. */
 void dr__judge_tree(dr_sql_judgement *j, json_t *tree);
 
+/* True for NULL, with or without a cast. */
+bool dr__is_null(const json_t *expression);
+
+/* False for a condition of which it is known that a NULL in a column does not make it false. */
+bool dr__may_forbid_null(json_t *condition);
+
 /* True when the expression calls a function that is not known to give the same all through a
  * statement: a default with it is worked out for each row. */
-bool dr__calls_volatile(json_t *expression);
+bool dr__calls_volatile(const dr_sql_world *world, json_t *expression);
 
 #endif

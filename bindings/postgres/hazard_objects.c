@@ -26,6 +26,30 @@ static void judge_create_type(dr_sql_judgement *j, json_t *fields) {
   dr__judge_created(j, "type", name, true);
 }
 
+/* A domain is noted with what it asks of columns; by default that of the type it is made of. */
+static void judge_create_domain(dr_sql_judgement *j, json_t *fields) {
+  char name[DR_SQL_NAME_SIZE], base[DR_SQL_NAME_SIZE];
+  const json_t *constraints = dr__tree_array(fields, "constraints");
+  judge_create_type(j, fields);
+  dr__tree_name(name, dr__tree_array(fields, "domainname"), 0);
+  dr__tree_name(base, dr__tree_array(json_object_get(fields, "typeName"), "names"), 0);
+  int marks = dr__world_marks(j->world, base);
+  if (!(marks & DR_SQL_DOMAIN)) marks = DR_SQL_DOMAIN | DR_SQL_NO_DEFAULT;
+  size_t i;
+  json_t *one;
+  json_array_foreach(constraints, i, one) {
+    const json_t *constraint = dr__tree_as(one, "Constraint");
+    json_t *expression = json_object_get(constraint, "raw_expr");
+    bool check = dr__tree_is(constraint, "contype", "CONSTR_CHECK");
+    if (dr__tree_is(constraint, "contype", "CONSTR_NOTNULL") ||
+        (check && dr__may_forbid_null(expression)))
+      marks |= DR_SQL_FORBIDS_NULL;
+    if (dr__tree_is(constraint, "contype", "CONSTR_DEFAULT"))
+      marks = dr__is_null(expression) ? marks | DR_SQL_NO_DEFAULT : marks & ~DR_SQL_NO_DEFAULT;
+  }
+  dr__world_mark(j->world, name, marks);
+}
+
 /* The type that a statement changes: nobody's yet when the scripts made it. */
 static void judge_type(dr_sql_judgement *j, const json_t *fields, dr_sql_rule_id rule) {
   char name[DR_SQL_NAME_SIZE];
@@ -45,7 +69,16 @@ static void judge_enum(dr_sql_judgement *j, json_t *fields) {
 static void judge_domain(dr_sql_judgement *j, json_t *fields) {
   bool tightens = dr__tree_is(fields, "subtype", "O") || dr__tree_is(fields, "subtype", "C") ||
                   dr__tree_is(fields, "subtype", "V");
-  judge_type(j, fields, tightens ? DR_SQL_RULE_ALTER_DOMAIN : DR_SQL_RULE_LOOSEN_DOMAIN);
+  bool empties = dr__tree_is(fields, "subtype", "T") &&
+                 (!json_object_get(fields, "def") || dr__is_null(json_object_get(fields, "def")));
+  char name[DR_SQL_NAME_SIZE];
+  dr__tree_name(name, dr__tree_array(fields, "typeName"), 0);
+  judge_type(j, fields,
+             tightens  ? DR_SQL_RULE_ALTER_DOMAIN
+             : empties ? DR_SQL_RULE_DROP_DOMAIN_DEFAULT
+                       : DR_SQL_RULE_LOOSEN_DOMAIN);
+  if (tightens) dr__world_mark(j->world, name, DR_SQL_DOMAIN | DR_SQL_FORBIDS_NULL);
+  if (empties) dr__world_mark(j->world, name, DR_SQL_DOMAIN | DR_SQL_NO_DEFAULT);
 }
 
 /* ------------------------------------------------------------ functions and others */
@@ -90,9 +123,25 @@ static void judge_function(dr_sql_judgement *j, json_t *fields) {
   dr__judge_function_name(whole, name, dr__tree_array(fields, "parameters"));
   bool replaces = dr__tree_flag(fields, "replace");
   bool is_new = !replaces || dr__world_created(j->world, "function", whole);
-  dr__judge(j, is_new ? DR_SQL_RULE_CREATE_OBJECT : DR_SQL_RULE_REPLACE_FUNCTION, NULL, name);
+  size_t length = strlen(whole);
+  bool plain = length > 1 && whole[length - 2] == '('; /* no arguments: no call can fit better */
+  dr__judge(j,
+            !is_new ? DR_SQL_RULE_REPLACE_FUNCTION
+            : plain ? DR_SQL_RULE_CREATE_OBJECT
+                    : DR_SQL_RULE_CREATE_FUNCTION,
+            NULL, name);
   dr__judge_created(j, "function", name, !replaces);
   if (*whole) dr__judge_created(j, "function", whole, !replaces);
+  dr__world_hide_own(j->world, dr__tree_last(dr__tree_array(fields, "funcname")));
+}
+
+/* What stands in a CREATE SCHEMA without a schema is made in that one. */
+static void place_in(json_t *element, const char *schema, bool *failed) {
+  static const char *const keys[] = {"relation", "view", "sequence"};
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    json_t *range = json_object_get(dr__tree_fields(element), keys[i]);
+    if (range && json_object_set_new(range, "schemaname", json_string(schema)) != 0) *failed = true;
+  }
 }
 
 static void judge_schema(dr_sql_judgement *j, json_t *fields) {
@@ -101,11 +150,21 @@ static void judge_schema(dr_sql_judgement *j, json_t *fields) {
   json_t *elements = dr__tree_array(fields, "schemaElts");
   dr__judge(j, DR_SQL_RULE_CREATE_OBJECT, NULL, name);
   if (*name) dr__judge_created(j, "schema", name, !dr__tree_flag(fields, "if_not_exists"));
+  bool before = j->uncertain;
+  if (!*name) j->uncertain = true; /* named after a role */
   size_t i;
   json_t *one;
   json_array_foreach(elements, i, one) {
+    if (*name) place_in(one, dr__tree_text(fields, "schemaname"), &j->failed);
     dr__judge_tree(j, one);
   }
+  j->uncertain = before;
+}
+
+/* Of operators, aggregates and the like. */
+static void judge_define(dr_sql_judgement *j, json_t *fields) {
+  dr__judge(j, DR_SQL_RULE_CREATE_OBJECT, NULL, NULL);
+  dr__world_hide_own(j->world, dr__tree_last(dr__tree_array(fields, "defnames")));
 }
 
 static void judge_create_object(dr_sql_judgement *j, json_t *fields) {
@@ -130,8 +189,15 @@ static void judge_setting(dr_sql_judgement *j, json_t *fields) {
   dr__judge(j, DR_SQL_RULE_SERVER_SETTING, NULL, NULL);
 }
 
+/* A new owner takes an old sequence along when it is dropped. */
 static void judge_sequence(dr_sql_judgement *j, json_t *fields) {
-  judge_range(j, json_object_get(fields, "sequence"), DR_SQL_RULE_ALTER_SEQUENCE);
+  const json_t *range = json_object_get(fields, "sequence");
+  char sequence[DR_SQL_NAME_SIZE];
+  dr__tree_relation(sequence, range);
+  judge_range(j, range, DR_SQL_RULE_ALTER_SEQUENCE);
+  if (dr__tree_option(dr__tree_array(fields, "options"), "owned_by", NULL) &&
+      !dr__world_created(j->world, "relation", sequence))
+    dr__world_undo(j->world);
 }
 
 static void judge_nothing(dr_sql_judgement *j, json_t *fields) {
@@ -147,8 +213,22 @@ bool dr__moves_names(const char *setting) {
          strcasecmp(setting, "session_authorization") == 0;
 }
 
+bool dr__skips_triggers(const char *setting) {
+  return strcasecmp(setting, "session_replication_role") == 0;
+}
+
+/* "origin" and "local" are no different but for replication. */
+static bool skips_triggers(const json_t *fields) {
+  const json_t *value = dr__tree_as(json_array_get(dr__tree_array(fields, "args"), 0), "A_Const");
+  const char *text = dr__tree_text(json_object_get(value, "sval"), "sval");
+  return dr__tree_is(fields, "kind", "VAR_SET_VALUE") &&
+         dr__skips_triggers(dr__tree_text(fields, "name")) && strcasecmp(text, "origin") != 0 &&
+         strcasecmp(text, "local") != 0;
+}
+
 static void judge_set(dr_sql_judgement *j, json_t *fields) {
-  dr__judge(j, DR_SQL_RULE_NOTHING, NULL, NULL);
+  dr__judge(j, skips_triggers(fields) ? DR_SQL_RULE_SKIP_TRIGGERS : DR_SQL_RULE_NOTHING, NULL,
+            NULL);
   if (dr__tree_is(fields, "kind", "VAR_RESET_ALL") ||
       dr__moves_names(dr__tree_text(fields, "name")))
     dr__world_new_path(j->world);
@@ -162,10 +242,12 @@ static void judge_discard(dr_sql_judgement *j, json_t *fields) {
 
 static void judge_transaction(dr_sql_judgement *j, json_t *fields) {
   dr__judge(j, DR_SQL_RULE_NOTHING, NULL, NULL);
+  bool commits = dr__tree_is(fields, "kind", "TRANS_STMT_COMMIT");
   if (strncmp(dr__tree_text(fields, "kind"), "TRANS_STMT_ROLLBACK", 19) == 0)
     dr__world_undo(j->world);
-  else if (dr__tree_is(fields, "kind", "TRANS_STMT_COMMIT"))
+  else if (commits)
     dr__world_new_transaction(j->world);
+  if (commits || dr__tree_is(fields, "kind", "TRANS_STMT_ROLLBACK")) dr__world_unlock(j->world);
 }
 
 /* ------------------------------------------------------------ names, owners, rights */
@@ -199,6 +281,7 @@ static void follow_name(dr_sql_judgement *j, const json_t *range, const char *ne
   dr__tree_relation(before, range);
   bool was_new = dr__world_created(j->world, "relation", before);
   bool temporary = dr__world_is_temporary(j->world, before);
+  int marks = dr__world_marks(j->world, before);
   int schema = (int)dr__tree_schema_length(before);
   dr__tree_put_name(last, new_name);
   snprintf(after, sizeof after, "%s%.*s%s%s", temporary ? "pg_temp." : "", schema, before,
@@ -206,13 +289,16 @@ static void follow_name(dr_sql_judgement *j, const json_t *range, const char *ne
   dr__world_forget(j->world, "relation", before);
   dr__world_forget(j->world, "relation", after);
   if (was_new) dr__judge_created(j, "relation", after, true);
+  dr__world_mark(j->world, before, DR_SQL_RENAMED);
+  dr__world_mark(j->world, after, marks | DR_SQL_RENAMED);
 }
 
 /* Nothing is known of a column under its new name, but that it may be required. */
 static void follow_column(dr_sql_judgement *j, const char *relation, const char *old_name,
                           const char *new_name) {
   dr_sql_column old = dr__world_column(j->world, relation, old_name);
-  const dr_sql_column known = {.required = old.required}, gone = {0};
+  const dr_sql_column known = {.required = old.required, .unsure = old.unsure, .checked = true};
+  const dr_sql_column gone = {0};
   dr__world_set_column(j->world, relation, new_name, &known);
   if (!j->uncertain) dr__world_set_column(j->world, relation, old_name, &gone);
   json_decref(old.type);
@@ -226,6 +312,7 @@ static void judge_rename(dr_sql_judgement *j, json_t *fields) {
   dr__tree_relation(relation, range);
   if (dr__tree_is(fields, "renameType", "OBJECT_SCHEMA")) dr__world_undo(j->world);
   if (rule == DR_SQL_RULE_RENAME_OBJECT) {
+    dr__world_hide_own(j->world, dr__tree_text(fields, "newname"));
     dr__judge(j, rule, NULL, range ? relation : *old_name ? old_name : NULL);
     return;
   }
@@ -299,6 +386,7 @@ static void judge_vacuum(dr_sql_judgement *j, json_t *fields) {
   json_array_foreach(relations, i, one) {
     judge_range(j, json_object_get(dr__tree_as(one, "VacuumRelation"), "relation"), rule);
   }
+  dr__judge_bulk(j, dr__sql_rule(rule)->lock);
 }
 
 static void judge_cluster(dr_sql_judgement *j, json_t *fields) {
@@ -320,7 +408,10 @@ static void judge_reindex(dr_sql_judgement *j, json_t *fields) {
 
 static void judge_refresh(dr_sql_judgement *j, json_t *fields) {
   judge_range(j, json_object_get(fields, "relation"),
-              dr__tree_flag(fields, "concurrent") ? DR_SQL_RULE_REFRESH_C : DR_SQL_RULE_REFRESH);
+              dr__tree_flag(fields, "skipData")     ? DR_SQL_RULE_REFRESH_EMPTY
+              : dr__tree_flag(fields, "concurrent") ? DR_SQL_RULE_REFRESH_C
+                                                    : DR_SQL_RULE_REFRESH);
+  if (dr__tree_flag(fields, "concurrent")) dr__judge_bulk(j, DR_SQL_EXCLUSIVE);
 }
 
 static void judge_lock(dr_sql_judgement *j, json_t *fields) {
@@ -341,12 +432,12 @@ const dr_sql_judge_entry dr__judges_of_objects[] = {
     {"CreateEnumStmt", judge_create_type},
     {"CompositeTypeStmt", judge_create_type},
     {"CreateRangeStmt", judge_create_type},
-    {"CreateDomainStmt", judge_create_type},
+    {"CreateDomainStmt", judge_create_domain},
     {"AlterEnumStmt", judge_enum},
     {"AlterDomainStmt", judge_domain},
     {"CreateFunctionStmt", judge_function},
     {"CreateSchemaStmt", judge_schema},
-    {"DefineStmt", judge_create_object},
+    {"DefineStmt", judge_define},
     {"CreateExtensionStmt", judge_create_object},
     {"CreateRoleStmt", judge_create_object},
     {"CreateCastStmt", judge_create_object},

@@ -41,6 +41,8 @@ enum { DR_SQL_READS = 0, DR_SQL_SCANS = 1, DR_SQL_REWRITES = 2 };
     "a query that locks its rows")                                                                  \
   X(CALL, "call-function", UNKNOWN, NO_LOCK, READS, NULL,                                           \
     "what the function does cannot be read here")                                                   \
+  X(FIRE, "fire-trigger", UNKNOWN, NO_LOCK, READS, NULL,                                            \
+    "what the new trigger or rule on it does cannot be read here")                                  \
   X(DYNAMIC, "dynamic-sql", UNKNOWN, NO_LOCK, READS, NULL,                                          \
     "the statement is put together while it runs")                                                  \
   X(SET_SEQUENCE, "set-sequence", CONDITIONAL, NO_LOCK, READS, NULL,                                \
@@ -79,12 +81,14 @@ enum { DR_SQL_READS = 0, DR_SQL_SCANS = 1, DR_SQL_REWRITES = 2 };
     "a program that the server runs: what it does cannot be read here")                             \
   X(WRITE_CATALOG, "write-catalog", UNKNOWN, ROW_EXCLUSIVE, READS, NULL,                            \
     "PostgreSQL keeps its own state in this table: what a change of it does cannot be told")        \
+  X(HELD_LOCK, "held-lock", COMPATIBLE, NO_LOCK, READS, NULL,                                       \
+    "the transaction holds this lock to its end, so those who wait for it wait for the work of this statement too: put it into a file of its own") \
   X(LOCK, "lock-table", CONDITIONAL, ACCESS_EXCLUSIVE, READS, NULL,                                 \
     "others wait until the transaction ends; the mode is as given")                                 \
   X(CREATE_TABLE, "create-table", COMPATIBLE, NO_LOCK, READS, NULL,                                 \
     "nobody uses it yet")                                                                           \
-  X(CREATE_PARTITION, "create-partition", COMPATIBLE, ACCESS_EXCLUSIVE, READS, NULL,                \
-    "locks the parent; a default partition is scanned")                                             \
+  X(CREATE_PARTITION, "create-partition", COMPATIBLE, ACCESS_EXCLUSIVE, SCANS, NULL,                \
+    "locks the parent, and scans its default partition, if there is one, while readers wait")       \
   X(INHERIT_FROM, "create-child", COMPATIBLE, SHARE_UPDATE_EXCLUSIVE, READS, NULL,                  \
     "a table that inherits; queries of the parent see its rows")                                    \
   X(CREATE_VIEW, "create-view", COMPATIBLE, NO_LOCK, READS, NULL,                                   \
@@ -93,6 +97,8 @@ enum { DR_SQL_READS = 0, DR_SQL_SCANS = 1, DR_SQL_REWRITES = 2 };
     "columns stay (PostgreSQL sees to it), what stands in them may change")                         \
   X(CREATE_OBJECT, "create-object", COMPATIBLE, NO_LOCK, READS, NULL,                               \
     "a new type, schema, sequence, function, role or the like; nobody uses it yet")                 \
+  X(CREATE_FUNCTION, "create-function", CONDITIONAL, NO_LOCK, READS, NULL,                          \
+    "where there are functions of its name with other arguments, calls of them may become ambiguous, or mean this one") \
   X(REPLACE_FUNCTION, "replace-function", CONDITIONAL, NO_LOCK, READS, NULL,                        \
     "code, triggers and views that call it get the new one at once")                                \
   X(CREATE_TRIGGER, "create-trigger", CONDITIONAL, SHARE_ROW_EXCLUSIVE, READS, NULL,                \
@@ -135,18 +141,24 @@ enum { DR_SQL_READS = 0, DR_SQL_SCANS = 1, DR_SQL_REWRITES = 2 };
     "INSERTs that leave the column out get NULL, and fail when it is NOT NULL")                     \
   X(DROP_DEFAULT_REQUIRED, "drop-default-required", BREAKING, ACCESS_EXCLUSIVE, READS, NULL,        \
     "the column is NOT NULL: INSERTs of code that does not know it fail")                           \
+  X(DROP_DEFAULT_UNKNOWN, "drop-default-unknown", UNKNOWN, ACCESS_EXCLUSIVE, READS, NULL,           \
+    "whether the column is NOT NULL is not known here: if so, INSERTs that leave it out fail")      \
   X(SET_NOT_NULL, "set-not-null", CONDITIONAL, ACCESS_EXCLUSIVE, SCANS, NULL,                       \
-    "the code must always write the column; readers wait for the scan. First a CHECK (… IS NOT NULL) NOT VALID, VALIDATE it, then this") \
+    "the code must always write the column; readers wait for the scan. In three files: a CHECK (… IS NOT NULL) NOT VALID, VALIDATE it, then this") \
   X(SET_NOT_NULL_CHECKED, "set-not-null-checked", CONDITIONAL, ACCESS_EXCLUSIVE, READS, NULL,       \
     "a validated CHECK spares the scan; the code must always write the column")                     \
   X(DROP_NOT_NULL, "drop-not-null", COMPATIBLE, ACCESS_EXCLUSIVE, READS, NULL,                      \
     "what the code writes stays valid; it must read NULLs once somebody writes them")               \
   X(TYPE_SAME, "widen-type", COMPATIBLE, ACCESS_EXCLUSIVE, READS, NULL,                             \
     "the same bytes with a wider type: no rewrite")                                                 \
+  X(TYPE_SCAN, "widen-type-scan", COMPATIBLE, ACCESS_EXCLUSIVE, SCANS, NULL,                        \
+    "no rewrite, but readers wait while a CHECK of the column is tried on all rows, and an index with an expression or predicate is built anew") \
   X(TYPE_REWRITE, "widen-type-rewrite", COMPATIBLE, ACCESS_EXCLUSIVE, REWRITES, NULL,               \
     "all old values fit, but the table and its indexes are written anew while readers wait")        \
   X(TYPE_NARROW, "change-type", BREAKING, ACCESS_EXCLUSIVE, REWRITES, "what the new type cannot hold", \
     "code written for the old type fails or reads something else")                                  \
+  X(COLLATION, "change-collation", BREAKING, ACCESS_EXCLUSIVE, SCANS, NULL,                         \
+    "what is equal, and the order, may change for the code; indexes are built anew while readers wait") \
   X(TYPE_UNKNOWN, "change-type-unknown", UNKNOWN, ACCESS_EXCLUSIVE, REWRITES, NULL,                 \
     "the old type is not known here, so it may narrow and rewrite")                                 \
   X(COLUMN_SETTING, "column-setting", COMPATIBLE, SHARE_UPDATE_EXCLUSIVE, READS, NULL,              \
@@ -155,14 +167,16 @@ enum { DR_SQL_READS = 0, DR_SQL_SCANS = 1, DR_SQL_REWRITES = 2 };
     "storage and compression; holds for new values only")                                           \
   X(DROP_EXPRESSION, "drop-expression", CONDITIONAL, ACCESS_EXCLUSIVE, READS, NULL,                 \
     "a generated column becomes a plain one, which the code must write itself")                     \
+  X(DROP_IDENTITY, "drop-identity", BREAKING, ACCESS_EXCLUSIVE, READS, NULL,                        \
+    "the column is NOT NULL: INSERTs that leave it out fail")                                       \
   X(IDENTITY, "change-identity", CONDITIONAL, ACCESS_EXCLUSIVE, READS, NULL,                        \
     "INSERTs that leave the column out, or give it a value, may fail")                              \
   X(ADD_CHECK, "add-check", CONDITIONAL, ACCESS_EXCLUSIVE, SCANS, NULL,                             \
-    "the code must write no rows that it forbids; readers wait for the scan. NOT VALID first, VALIDATE later") \
+    "the code must write no rows that it forbids; readers wait for the scan. NOT VALID first, VALIDATE in a later file") \
   X(ADD_CHECK_NV, "add-check-not-valid", CONDITIONAL, ACCESS_EXCLUSIVE, READS, NULL,                \
     "no scan; the code must write no rows that it forbids")                                         \
   X(ADD_FK, "add-foreign-key", CONDITIONAL, SHARE_ROW_EXCLUSIVE, SCANS, NULL,                       \
-    "writers of both tables wait for the scan; the code must write no orphans. NOT VALID first, VALIDATE later") \
+    "writers of both tables wait for the scan; the code must write no orphans. NOT VALID first, VALIDATE in a later file") \
   X(ADD_FK_NV, "add-foreign-key-not-valid", CONDITIONAL, SHARE_ROW_EXCLUSIVE, READS, NULL,          \
     "no scan; the code must write no orphans, and delete no row that is referred to")               \
   X(ADD_UNIQUE, "add-unique", CONDITIONAL, ACCESS_EXCLUSIVE, SCANS, NULL,                           \
@@ -179,8 +193,8 @@ enum { DR_SQL_READS = 0, DR_SQL_SCANS = 1, DR_SQL_REWRITES = 2 };
     "errors may come at the end of a transaction instead of at the statement")                      \
   X(RENAME_CONSTRAINT, "rename-constraint", CONDITIONAL, ACCESS_EXCLUSIVE, READS, NULL,             \
     "code that names it (ON CONFLICT ON CONSTRAINT, in error handling) fails")                      \
-  X(RENAME_INDEX, "rename-index", COMPATIBLE, SHARE_UPDATE_EXCLUSIVE, READS, NULL,                  \
-    "queries do not name indexes")                                                                  \
+  X(RENAME_INDEX, "rename-index", CONDITIONAL, ACCESS_EXCLUSIVE, READS, NULL,                       \
+    "queries do not name indexes; but code that names the constraint of this one (ON CONFLICT ON CONSTRAINT) fails, and all code that uses it if it is a table") \
   X(RENAME_TABLE, "rename-table", BREAKING, ACCESS_EXCLUSIVE, READS, NULL,                          \
     "code that uses the old name fails; a view under the old name can bridge")                      \
   X(RENAME_OBJECT, "rename-object", BREAKING, NO_LOCK, READS, NULL,                                 \
@@ -196,7 +210,7 @@ enum { DR_SQL_READS = 0, DR_SQL_SCANS = 1, DR_SQL_REWRITES = 2 };
   X(SET_ACCESS_METHOD, "set-access-method", COMPATIBLE, ACCESS_EXCLUSIVE, REWRITES, NULL,           \
     "all rows are written anew")                                                                    \
   X(TABLE_OPTIONS, "table-options", COMPATIBLE, SHARE_UPDATE_EXCLUSIVE, READS, NULL,                \
-    "storage parameters such as fillfactor and autovacuum's")                                       \
+    "storage parameters such as fillfactor and autovacuum's; readers wait for some others")         \
   X(CLUSTER_ON, "cluster-on", COMPATIBLE, SHARE_UPDATE_EXCLUSIVE, READS, NULL,                      \
     "noted for a later CLUSTER")                                                                    \
   X(SWITCH_TRIGGER, "switch-trigger", CONDITIONAL, SHARE_ROW_EXCLUSIVE, READS, NULL,                \
@@ -245,6 +259,8 @@ enum { DR_SQL_READS = 0, DR_SQL_SCANS = 1, DR_SQL_REWRITES = 2 };
     "attributes of a composite type: code and tables that use it see another type")                 \
   X(ALTER_DOMAIN, "alter-domain", CONDITIONAL, SHARE, SCANS, NULL,                                  \
     "tables with columns of the domain are scanned while writers wait; the code must write what it allows") \
+  X(DROP_DOMAIN_DEFAULT, "drop-domain-default", BREAKING, NO_LOCK, READS, NULL,                     \
+    "INSERTs that leave out a column of the domain get NULL, and fail where that is forbidden")     \
   X(LOOSEN_DOMAIN, "loosen-domain", COMPATIBLE, NO_LOCK, READS, NULL,                               \
     "what the code writes stays valid")                                                             \
   X(ALTER_SEQUENCE, "alter-sequence", CONDITIONAL, SHARE_ROW_EXCLUSIVE, READS, NULL,                \
@@ -261,6 +277,8 @@ enum { DR_SQL_READS = 0, DR_SQL_SCANS = 1, DR_SQL_REWRITES = 2 };
     "a comment or label")                                                                           \
   X(REFRESH, "refresh-view", COMPATIBLE, ACCESS_EXCLUSIVE, REWRITES, NULL,                          \
     "readers wait until it is filled; CONCURRENTLY does not block them")                            \
+  X(REFRESH_EMPTY, "refresh-view-no-data", BREAKING, ACCESS_EXCLUSIVE, REWRITES, NULL,              \
+    "queries of it fail until it is filled again")                                                  \
   X(REFRESH_C, "refresh-view-concurrently", COMPATIBLE, EXCLUSIVE, READS, NULL,                     \
     "readers go on")                                                                                \
   X(VACUUM, "vacuum", COMPATIBLE, SHARE_UPDATE_EXCLUSIVE, SCANS, NULL,                              \
@@ -273,6 +291,8 @@ enum { DR_SQL_READS = 0, DR_SQL_SCANS = 1, DR_SQL_REWRITES = 2 };
     "all rows are written anew while readers wait")                                                 \
   X(PUBLISH, "create-publication", COMPATIBLE, SHARE_UPDATE_EXCLUSIVE, READS, NULL,                 \
     "UPDATE and DELETE then need a replica identity")                                               \
+  X(SKIP_TRIGGERS, "skip-triggers", CONDITIONAL, NO_LOCK, READS, NULL,                              \
+    "session_replication_role: triggers and foreign keys do not look at what is written from here on; the code must be able to live with it") \
   X(SERVER_SETTING, "server-setting", CONDITIONAL, NO_LOCK, READS, NULL,                            \
     "a setting of the server, a database or a role")
 /* clang-format on */

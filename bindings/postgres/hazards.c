@@ -150,6 +150,7 @@ static int classify_one(classifier *c, size_t index) {
       dr__judge_tree(&j, tree);
     else
       dr__judge(&j, DR_SQL_RULE_UNREAD, NULL, "too long, or nested too deep");
+    dr__judge_held(&j);
     if (alone) dr__world_next_step(c->world);
     if (!j.kind) dr__judge(&j, DR_SQL_RULE_NOTHING, NULL, NULL);
     if (j.class > c->worst) c->worst = j.class;
@@ -163,6 +164,7 @@ static int classify_one(classifier *c, size_t index) {
 
 static int classify_all(classifier *c) {
   int status = DR_OK;
+  dr__world_unlock(c->world);
   for (size_t i = 0; status == DR_OK && i < c->script->count; i++) status = classify_one(c, i);
   if (status != DR_OK) return status;
   bool failed =

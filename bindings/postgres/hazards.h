@@ -16,9 +16,10 @@
 typedef struct dr_sql_world dr_sql_world;
 
 /* `catalog` (borrowed, may be NULL): {"orders" or "sales.orders": {"column": "character
- * varying(20)", "other": {"type": "integer", "not_null": true}, …}}, types as format_type() writes
- * them. By them a change of a column's type is judged, which is "unknown" without, and a default
- * that is dropped. NULL when memory is short. */
+ * varying(20)", "other": {"type": "integer", "not_null": true, "checked": false}, …}}, types as
+ * format_type() writes them; checked: a CHECK names the column, or an index with an expression or a
+ * predicate has to do with it. By them a change of a column's type is judged, which is "unknown"
+ * without, and a default that is dropped. NULL when memory is short. */
 dr_sql_world *dr__sql_world_new(const json_t *catalog);
 void dr__sql_world_free(dr_sql_world *world);
 
@@ -40,7 +41,9 @@ void dr__sql_world_new_session(dr_sql_world *world);
  *     hazards          array of {hazard, class, reason}: what was found; empty for a harmless one.
  *                      The name is that which an annotation accepts
  *     on               array of the relations that it locks, as written, most locked first; in
- * quotes where a name needs them locks            object: relation → the lock that it takes there
+ *                      quotes where a name needs them. Also those that statements before it in the
+ *                      script have locked, when it reads or writes rows in bulk
+ *     locks            object: relation → the lock that is held there
  *     lock             the strongest lock it takes on a relation that was there before, as
  *                      PostgreSQL names it: "ACCESS EXCLUSIVE" …; left out for none
  *     blocks           "reads", "writes", "schema" or left out: what waits while the lock is held

@@ -332,9 +332,18 @@ static const char *worst_of(const json_t *run) {
   return worst;
 }
 
-/* The relations whose columns' types would tell whether a change of type is harmless; new
- * reference, NULL when memory is short. */
-static json_t *needed_types(const json_t *run) {
+/* What can be told better when the columns are known. */
+static bool is_unsure(const char *hazard) {
+  static const char *const names[] = {"change-type-unknown", "drop-default-unknown",
+                                      "widen-type-scan"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (strcmp(hazard, names[i]) == 0) return true;
+  }
+  return false;
+}
+
+/* The relations whose columns are to be asked about; new reference, NULL when memory is short. */
+static json_t *needed_columns(const json_t *run) {
   json_t *needs = json_array();
   int failed = needs ? 0 : -1;
   size_t i, j, k, m;
@@ -343,7 +352,7 @@ static json_t *needed_types(const json_t *run) {
   json_array_foreach(run, i, entry) {
     json_array_foreach(json_object_get(entry, "statements"), j, statement) {
       json_array_foreach(json_object_get(statement, "hazards"), k, hazard) {
-        if (strcmp(text_of(hazard, "hazard"), "change-type-unknown") != 0) continue;
+        if (!is_unsure(text_of(hazard, "hazard"))) continue;
         json_array_foreach(json_object_get(statement, "on"), m, name)
           failed |= json_array_append(needs, name);
       }
@@ -386,7 +395,7 @@ json_t *dr__migrations_review(const json_t *ask, dr_migrations_judged *kept,
   if (status == DR_OK && !(run = judge(&self, json_object_get(self.plan, "run"), err)))
     status = DR_FAILED;
   bool asks = status == DR_OK && self.rows && !json_object_get(ask, "catalog");
-  if (asks && !(needs = needed_types(run))) status = dr__err_nomem(err);
+  if (asks && !(needs = needed_columns(run))) status = dr__err_nomem(err);
   asks = json_array_size(needs) > 0;
   if (status == DR_OK && !asks && !self.status && !self.down)
     status = check_hazards(&self, run, err);

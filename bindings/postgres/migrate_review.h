@@ -19,7 +19,7 @@
  *   baseline, edited   versions, as dr__migrations_up()
  *   facts     as dr__migrations_compare(); absent when applied is
  *   class     the worst of what is run
- *   needs     names of relations, when the types of their columns would tell more: nothing is
+ *   needs     names of relations, when facts of their columns would tell more: nothing is
  *             refused then, and it is to be asked once more with `catalog`
  * `kept` as dr__migrations_judge() has it. New reference, or NULL with err filled: those of
  * migrate_load.h and migrate_plan.h, and postgres.migration_hazard. */

@@ -62,19 +62,38 @@ local function common(method, options)
   return args
 end
 
--- The types of columns, as the review wants to know them: relation → column → type.
-local TYPES <const> = [[
-  select x.name, a.attname as column, format_type(a.atttypid, a.atttypmod) as type
-    from unnest($1::text[]) as x(name) join pg_attribute a on a.attrelid = to_regclass(x.name)
-   where a.attnum > 0 and not a.attisdropped]]
+-- The columns of tables, and of their children, as the review wants to know them (hazards.h). A column with a collation
+-- of its own has no type here: a new type takes that away.
+local COLUMNS <const> = [[
+  with recursive tree as (
+    select x.name, to_regclass(x.name)::oid as id, true as top from unnest($1::text[]) as x(name)
+    union
+    select tree.name, i.inhrelid, false from tree join pg_inherits i on i.inhparent = tree.id)
+  select tree.name, a.attname as column,
+         max(format_type(a.atttypid, a.atttypmod)) filter (where top and a.attcollation = t.typcollation) as type,
+         bool_or(a.attnotnull or t.typnotnull or coalesce(b.typtype = 'd', false)
+           or exists (select from pg_constraint c where c.contypid = t.oid)
+           or exists (select from pg_constraint c where c.conrelid = tree.id and c.contype = 'c'
+                and a.attnum = any(c.conkey)
+                and pg_get_constraintdef(c.oid) ~* 'not null|distinct|coalesce|case|num_')) as not_null,
+         bool_or(exists (select from pg_constraint c where c.conrelid = tree.id and c.contype = 'c'
+                and (c.conkey is null or a.attnum = any(c.conkey)))
+           or exists (select from pg_index i join pg_depend d on d.objid = i.indexrelid and d.refobjid = tree.id
+                where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
+                  and d.refobjsubid in (0, a.attnum) and i.indrelid = tree.id
+                  and (i.indexprs is not null or i.indpred is not null))) as checked
+    from tree join pg_attribute a on a.attrelid = tree.id join pg_type t on t.oid = a.atttypid
+         left join pg_type b on b.oid = t.typbasetype
+   where a.attnum > 0 and not a.attisdropped
+   group by tree.name, a.attname]]
 
-local function types_of(db, relations)
-  local types = {}
-  for _, row in ipairs(db:query(TYPES, { relations })) do
-    types[row.name] = types[row.name] or {}
-    types[row.name][row.column] = row.type
+local function columns_of(db, relations)
+  local columns = {}
+  for _, row in ipairs(db:query(COLUMNS, { relations })) do
+    columns[row.name] = columns[row.name] or {}
+    columns[row.name][row.column] = { type = row.type, not_null = row.not_null, checked = row.checked }
   end
-  return types
+  return columns
 end
 
 -- The review of a folder; second, whether it is not known before the run what is pending.
@@ -87,7 +106,7 @@ local function reviewed(db, args, more)
   if not unknown then ask.applied = dr.array(known.rows) end
   local found = review(here, ask)
   if not dr.assumed(found) and found.needs then
-    ask.catalog = types_of(db, found.needs)
+    ask.catalog = columns_of(db, found.needs)
     found = review(here, ask)
   end
   return found, unknown or dr.assumed(found)

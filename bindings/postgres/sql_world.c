@@ -14,6 +14,9 @@ struct dr_sql_world {
   json_t *created;       /* "kind name" → true */
   json_t *columns;       /* relation → column → {added, required, type} */
   json_t *constraints;   /* relation → name → {column, valid} */
+  json_t *held;          /* relation → the lock that the transaction holds */
+  json_t *marks;         /* relation → its marks */
+  json_t *hidden;        /* name of a function or operator → true */
   unsigned path;         /* the search_path: 0 is that of a new session, others have numbers */
   unsigned paths;        /* how many there were */
   bool failed;
@@ -26,7 +29,11 @@ dr_sql_world *dr__sql_world_new(const json_t *catalog) {
   world->created = json_object();
   world->columns = json_object();
   world->constraints = json_object();
-  if (world->created && world->columns && world->constraints) return world;
+  world->held = json_object();
+  world->marks = json_object();
+  world->hidden = json_object();
+  bool ready = world->created && world->columns && world->constraints && world->held;
+  if (ready && world->marks && world->hidden) return world;
   dr__sql_world_free(world);
   return NULL;
 }
@@ -36,6 +43,9 @@ void dr__sql_world_free(dr_sql_world *world) {
   json_decref(world->created);
   json_decref(world->columns);
   json_decref(world->constraints);
+  json_decref(world->held);
+  json_decref(world->marks);
+  json_decref(world->hidden);
   free(world);
 }
 
@@ -124,6 +134,7 @@ void dr__world_new_transaction(dr_sql_world *world) {
 }
 
 void dr__world_next_step(dr_sql_world *world) {
+  dr__world_unlock(world);
   dr__world_drop_temporary(world);
   dr__world_new_transaction(world);
 }
@@ -143,8 +154,25 @@ void dr__world_undo(dr_sql_world *world) {
     json_object_foreach(columns, name, column) {
       json_object_del(column, "added");
       json_object_del(column, "type");
+      if (json_object_set_new(column, "unsure", json_true()) != 0) world->failed = true;
     }
   }
+}
+
+/* ------------------------------------------------------------ locks */
+
+void dr__world_hold(dr_sql_world *world, const char *relation, dr_sql_lock lock) {
+  json_int_t before = json_integer_value(json_object_get(world->held, relation));
+  if (lock > before && json_object_set_new(world->held, relation, json_integer(lock)) != 0)
+    world->failed = true;
+}
+
+void dr__world_unlock(dr_sql_world *world) {
+  json_object_clear(world->held);
+}
+
+const json_t *dr__world_held(const dr_sql_world *world) {
+  return world->held;
 }
 
 /* ------------------------------------------------------------ things */
@@ -184,6 +212,37 @@ bool dr__world_created(const dr_sql_world *world, const char *kind, const char *
   return json_object_get(world->created, key) != NULL;
 }
 
+/* ------------------------------------------------------------ what is not as new as it seems */
+
+void dr__world_mark(dr_sql_world *world, const char *relation, int marks) {
+  char place[PLACE_SIZE];
+  place_of(place, world, "relation", relation);
+  json_int_t before = json_integer_value(json_object_get(world->marks, place));
+  if (json_object_set_new(world->marks, place, json_integer(before | marks)) != 0)
+    world->failed = true;
+}
+
+int dr__world_marks(const dr_sql_world *world, const char *relation) {
+  char place[PLACE_SIZE];
+  const char *other;
+  json_t *value;
+  json_int_t marks = 0;
+  place_of(place, world, "relation", relation);
+  json_object_foreach(world->marks, other, value) {
+    if (strcmp(place, other) == 0 || may_be_same(place, other)) marks |= json_integer_value(value);
+  }
+  return (int)marks;
+}
+
+void dr__world_hide_own(dr_sql_world *world, const char *name) {
+  bool noted = !*name || json_object_set_new(world->hidden, name, json_true()) == 0;
+  if (!noted) world->failed = true;
+}
+
+bool dr__world_hides_own(const dr_sql_world *world, const char *name) {
+  return json_object_get(world->hidden, name) != NULL;
+}
+
 /* ------------------------------------------------------------ columns */
 
 /* The caller may leave out "public." and quotes. */
@@ -209,6 +268,7 @@ static const json_t *in_catalog(const dr_sql_world *world, const char *relation,
                                 const char *column) {
   bool known = dr__tree_schema_length(relation) > 0 ||
                (world->path == 0 && !dr__world_is_temporary(world, relation));
+  if (dr__world_marks(world, relation) & DR_SQL_RENAMED) return NULL;
   return known ? json_object_get(columns_in_catalog(world, relation), column) : NULL;
 }
 
@@ -216,8 +276,11 @@ static void read_catalog(dr_sql_world *world, const char *relation, const char *
                          dr_sql_column *known) {
   const json_t *fact = in_catalog(world, relation, column);
   const char *text = json_string_value(json_is_object(fact) ? json_object_get(fact, "type") : fact);
+  const json_t *checked = json_object_get(fact, "checked");
   dr_err err = DR_ERR_INIT;
   known->required = dr__tree_flag(fact, "not_null");
+  known->unsure = !json_is_boolean(json_object_get(fact, "not_null"));
+  known->checked = !json_is_boolean(checked) || json_is_true(checked);
   known->type = text ? dr__sql_type_read(text, &err) : NULL;
   if (strcmp(err.code, "out_of_memory") == 0) world->failed = true;
   dr_err_clear(&err);
@@ -233,6 +296,8 @@ static bool read_others(const dr_sql_world *world, const char *place, const char
     const json_t *noted = json_object_get(columns, column);
     if (!noted || strcmp(place, other) == 0 || !may_be_same(place, other)) continue;
     known->required |= dr__tree_flag(noted, "required");
+    known->unsure |= dr__tree_flag(noted, "unsure");
+    known->checked |= dr__tree_flag(noted, "checked");
     found = true;
   }
   return found;
@@ -246,6 +311,8 @@ dr_sql_column dr__world_column(dr_sql_world *world, const char *relation, const 
   known.added = dr__tree_flag(noted, "added");
   if (noted) {
     known.required = dr__tree_flag(noted, "required");
+    known.unsure = dr__tree_flag(noted, "unsure");
+    known.checked = dr__tree_flag(noted, "checked");
     known.type = json_incref(json_object_get(noted, "type"));
   } else {
     read_catalog(world, relation, column, &known);
@@ -254,6 +321,9 @@ dr_sql_column dr__world_column(dr_sql_world *world, const char *relation, const 
     json_decref(known.type);
     known.type = NULL;
   }
+  int marks = dr__world_marks(world, relation);
+  known.unsure |= (marks & DR_SQL_FORBIDS_NULL) != 0;
+  known.checked |= (marks & DR_SQL_CHECKED) != 0;
   return known;
 }
 
@@ -261,7 +331,8 @@ void dr__world_set_column(dr_sql_world *world, const char *relation, const char 
                           const dr_sql_column *known) {
   char place[PLACE_SIZE];
   place_of(place, world, "relation", relation);
-  json_t *noted = json_pack("{s:b, s:b}", "added", known->added, "required", known->required);
+  json_t *noted = json_pack("{s:b, s:b, s:b, s:b}", "added", known->added, "required",
+                            known->required, "unsure", known->unsure, "checked", known->checked);
   if (known->type && json_object_set(noted, "type", known->type) != 0) world->failed = true;
   set_in(world, world->columns, place, column, noted);
 }

@@ -1,7 +1,7 @@
 -- lib/django.lua - manage.py on any target: a virtualenv on a server, a container, a one-off container.
 local django = {}
 
--- Writes one line of JSON: the database's kind, the types of its columns, and the migrations that are not applied yet,
+-- Writes one line of JSON: the database's kind, what its columns are, and the migrations that are not applied yet,
 -- in order: name, the SQL that Django would send, and whether Python code runs too, which no SQL shows.
 local pending_script = [[
 import json
@@ -13,11 +13,16 @@ collect = getattr(executor.loader, "collect_sql", None) or executor.collect_sql
 columns = {}
 if plan and connection.vendor == "postgresql":
     with connection.cursor() as cursor:
-        cursor.execute("select c.relname, a.attname, format_type(a.atttypid, a.atttypmod) from pg_attribute a "
+        cursor.execute("select c.relname, a.attname, a.attnotnull or t.typtype = 'd', c.relhassubclass "
+            "or exists (select from pg_constraint k where k.conrelid = c.oid and k.contype = 'c' "
+            "and a.attnum = any(k.conkey)) or exists (select from pg_index i where i.indrelid = c.oid "
+            "and (i.indexprs is not null or i.indpred is not null)), case when a.attcollation = t.typcollation "
+            "then format_type(a.atttypid, a.atttypmod) end from pg_attribute a join pg_type t on t.oid = a.atttypid "
             "join pg_class c on c.oid = a.attrelid where c.relkind in ('r', 'p') and a.attnum > 0 "
             "and not a.attisdropped and pg_table_is_visible(c.oid) and c.relnamespace <> 'pg_catalog'::regnamespace")
-        for table, column, kind in cursor.fetchall():
-            columns.setdefault(table, {})[column] = kind
+        for table, column, not_null, checked, kind in cursor.fetchall():
+            facts = {"not_null": not_null, "checked": checked, **({"type": kind} if kind else {})}
+            columns.setdefault(table, {})[column] = facts
 print()
 print(json.dumps({"database": connection.vendor, "columns": columns, "migrations": [
     {"name": f"{migration.app_label}.{migration.name}", "sql": "\n".join(collect([(migration, backwards)])),

@@ -189,6 +189,32 @@ is "SELECT count(*), to_regclass('shop.orders') FROM users" '1|shop.orders'
 echo "COPY (DELETE FROM users RETURNING a) TO '/dev/null'" | file 1_a.sql
 refused postgres.migration_hazard 'delete-all' 'allow = "compatible"'
 
+begin 'what is new and reaches old rows is not exempt'
+psql -qc "CREATE TABLE acc AS SELECT 1 AS a"
+while read -r sql; do
+  echo "$sql" | file 1_a.sql
+  refused postgres.migration_hazard 'could hurt what runs now' 'allow = "compatible"'
+done <<'SQL'
+CREATE SCHEMA s1 CREATE TABLE acc (a int); DROP TABLE acc;
+CREATE TABLE pt (a int) PARTITION BY LIST (a); ALTER TABLE pt ATTACH PARTITION acc DEFAULT; DROP TABLE pt;
+CREATE TABLE par (); ALTER TABLE acc INHERIT par; DELETE FROM par;
+CREATE VIEW vv AS SELECT * FROM acc; DELETE FROM vv;
+CREATE TABLE n (a int); CREATE RULE r AS ON INSERT TO n DO ALSO DELETE FROM acc; INSERT INTO n VALUES (1);
+CREATE FUNCTION lower(int) RETURNS int LANGUAGE sql AS 'DELETE FROM acc; SELECT 1'; SELECT lower(5);
+SQL
+is 'SELECT count(*) FROM acc' 1
+
+begin 'work behind a lock of the same file is shown under that lock'
+tours
+migrate
+printf 'ALTER TABLE tours ADD CONSTRAINT c CHECK (id > 0) NOT VALID;\nALTER TABLE tours VALIDATE CONSTRAINT c;\n' |
+  file 0003_check.sql
+recipe migrate ''
+"$DEPLOYRUN" r.lua --dry-run >out 2>&1 || fail "it failed"
+says 'compatible · ACCESS EXCLUSIVE on tours, blocks reads, scans the table'
+says 'held-lock (compatible): tours (ACCESS EXCLUSIVE): the transaction holds this lock to its end'
+says 'action  postgres.migrate.*downtime'
+
 begin 'what pg_dump writes is a first migration'
 psql -qc 'CREATE SCHEMA s' -c 'CREATE TABLE s.t (a serial PRIMARY KEY, b text)' -c 'CREATE VIEW v AS SELECT a FROM s.t'
 pg_dump -s | sed '1i\\\restrict 1aB' >m/1_first.sql
@@ -371,6 +397,34 @@ migrate
 echo 'ALTER TABLE t ALTER b TYPE varchar(5);' | file 2_narrower.sql
 refused postgres.migration_hazard '2_narrower.sql:1 change-type'
 versions 1
+
+begin 'a default that is dropped is judged by whether the column may be NULL'
+psql -qc "CREATE DOMAIN dd AS int NOT NULL" -c "CREATE TABLE t (id serial PRIMARY KEY, a int NOT NULL DEFAULT 1,
+  b int DEFAULT 1, c int DEFAULT 1 CHECK (c IS NOT NULL), d dd DEFAULT 1)"
+for column in id a c d; do
+  echo "ALTER TABLE t ALTER $column DROP DEFAULT;" | file 1_a.sql
+  refused postgres.migration_hazard '1_a.sql:1 drop-default-required (breaking)'
+done
+echo 'ALTER TABLE t ALTER b DROP DEFAULT;' | file 1_a.sql
+migrate
+is 'INSERT INTO t DEFAULT VALUES RETURNING a, b' '1|'
+
+begin 'a wider type is known to scan where there is a CHECK, or an index with an expression or predicate'
+psql -qc "CREATE TABLE t (a varchar(5) CHECK (a <> ''), b varchar(5), c varchar(5), d varchar(5), e varchar(5) COLLATE \"C\",
+  f varchar(5)) PARTITION BY LIST (d)" -c "CREATE INDEX ON t (lower(b))" -c "CREATE INDEX ON t (d) WHERE c <> ''" \
+  -c "CREATE TABLE t1 PARTITION OF t (CHECK (f <> '')) DEFAULT" -c "CREATE TABLE s (d varchar(5), e varchar(5))" \
+  -c "CREATE UNIQUE INDEX ON s (d)" -c "CREATE INDEX ON s (e) WHERE e <> ''"
+recipe migrate ''
+for column in t.a t.b t.c t.d t.f s.e; do
+  echo "ALTER TABLE ${column%.*} ALTER ${column#*.} TYPE varchar(9);" | file 1_a.sql
+  "$DEPLOYRUN" r.lua --dry-run >out 2>&1 || fail "it failed"
+  says 'widen-type-scan (compatible)'
+done
+echo 'ALTER TABLE s ALTER d TYPE varchar(9);' | file 1_a.sql
+"$DEPLOYRUN" r.lua --dry-run >out 2>&1 || fail "it failed"
+! grep -q 'scans\|widen-type-scan' out || fail "it is said to scan"
+echo 'ALTER TABLE t ALTER e TYPE varchar(9);' | file 1_a.sql
+refused postgres.migration_hazard 'change-type-unknown'
 
 begin 'the status judges what is pending'
 tours

@@ -69,11 +69,31 @@ bool hazard_row_has(const hazard_row *row, const char *word) {
 }
 
 json_t *hazard_catalog(void) {
-  return json_pack(
-      "{s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}}",
-      "public.orders", "customer", "integer", "amount", "numeric(10,2)", "note",
-      "character varying(20)", "words", "text", "code", "character(4)", "flags", "bit varying(4)",
-      "small", "smallint", "big", "bigint", "ratio", "real", "at", "timestamp(3) without time zone",
-      "took", "interval(3)", "host", "cidr", "body", "json", "tags", "text[]", "state", "state",
-      "rank", "positive");
+  static const char *const columns[][2] = {{"customer", "integer"},
+                                           {"amount", "numeric(10,2)"},
+                                           {"note", "character varying(20)"},
+                                           {"short", "character varying(5)"},
+                                           {"words", "text"},
+                                           {"code", "character(4)"},
+                                           {"flags", "bit varying(4)"},
+                                           {"small", "smallint"},
+                                           {"big", "bigint"},
+                                           {"ratio", "real"},
+                                           {"at", "timestamp(3) without time zone"},
+                                           {"took", "interval(3)"},
+                                           {"host", "cidr"},
+                                           {"body", "json"},
+                                           {"tags", "text[]"},
+                                           {"state", "state"},
+                                           {"rank", "positive"},
+                                           {"twice", "integer"}};
+  json_t *orders = json_object();
+  for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+    bool required = strcmp(columns[i][0], "short") == 0;
+    bool checked = strcmp(columns[i][0], "small") == 0;
+    json_object_set_new(orders, columns[i][0],
+                        json_pack("{s:s, s:b, s:b}", "type", columns[i][1], "not_null", required,
+                                  "checked", checked));
+  }
+  return json_pack("{s:o}", "public.orders", orders);
 }

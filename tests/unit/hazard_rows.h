@@ -32,7 +32,7 @@ void hazard_rows_free(hazard_rows *rows);
 /* True when the word stands in `work`. */
 bool hazard_row_has(const hazard_row *row, const char *word);
 
-/* The old types of columns, as the classifier takes them; those of other tables are not told. */
+/* The columns of orders, as the classifier takes them; those of other tables are not told. */
 json_t *hazard_catalog(void);
 
 #endif

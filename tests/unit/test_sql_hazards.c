@@ -177,6 +177,52 @@ static void what_may_mean_something_else_is_not_exempt(void **state) {
   }
 }
 
+/* New things through which old rows are reached. */
+static void what_reaches_old_rows_is_not_exempt(void **state) {
+  (void)state;
+  static const char *const scripts[][2] = {
+      {"breaking", "CREATE SCHEMA s CREATE TABLE t (a int); DROP TABLE t"},
+      {"breaking", "CREATE SCHEMA AUTHORIZATION s CREATE TABLE t (a int); DROP TABLE t"},
+      {"breaking", "CREATE SCHEMA s CREATE TABLE n (a int) CREATE INDEX t ON n (a); DROP TABLE t"},
+      {"breaking", ("CREATE TABLE n (a int) PARTITION BY LIST (a);"
+                    "ALTER TABLE n ATTACH PARTITION t DEFAULT; DROP TABLE n")},
+      {"breaking", ("CREATE SCHEMA s; CREATE TABLE s.n (a int) PARTITION BY LIST (a);"
+                    "ALTER TABLE s.n ATTACH PARTITION t DEFAULT; DROP SCHEMA s CASCADE")},
+      {"breaking", ("CREATE TABLE m (a int) PARTITION BY LIST (a);"
+                    "CREATE TABLE n PARTITION OF m DEFAULT PARTITION BY LIST (a);"
+                    "ALTER TABLE n ATTACH PARTITION t DEFAULT; ALTER TABLE m DROP COLUMN a")},
+      {"conditional", ("CREATE TABLE n (a int) PARTITION BY LIST (a);"
+                       "ALTER TABLE n ATTACH PARTITION t DEFAULT; TRUNCATE n")},
+      {"breaking", "CREATE TABLE n (a int); ALTER SEQUENCE q OWNED BY n.a; DROP TABLE n"},
+      {"conditional", "CREATE TABLE n (); ALTER TABLE t INHERIT n; DELETE FROM n"},
+      {"conditional", "CREATE VIEW n AS SELECT * FROM t; DELETE FROM n"},
+      {"conditional", "CREATE VIEW n AS SELECT * FROM t; ALTER VIEW n RENAME TO m; DELETE FROM m"},
+      {"conditional", "CREATE TEMP VIEW n AS SELECT * FROM t; UPDATE n SET a = 1"},
+      {"conditional", "CREATE SCHEMA s CREATE VIEW n AS SELECT 1 AS a; DELETE FROM s.n"},
+      {"conditional", "CREATE FOREIGN TABLE n (a int) SERVER s; DELETE FROM n"},
+      {"conditional", "CREATE TABLE n (a int); ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES n;"
+                      "TRUNCATE n CASCADE"},
+      {"unknown", ("CREATE TABLE n (a int); CREATE RULE r AS ON INSERT TO n DO ALSO DELETE FROM t;"
+                   "INSERT INTO n VALUES (1)")},
+      {"unknown", ("CREATE TABLE n (a int); CREATE TRIGGER r AFTER INSERT ON n"
+                   " EXECUTE FUNCTION f(); INSERT INTO n VALUES (1)")},
+      {"unknown", ("CREATE TABLE n (a int); CREATE TRIGGER r BEFORE UPDATE ON n"
+                   " EXECUTE FUNCTION f(); INSERT INTO n VALUES (1)"
+                   " ON CONFLICT (a) DO UPDATE SET a = 2")},
+      {"unknown", "CREATE FUNCTION lower(int) RETURNS int LANGUAGE sql AS 'SELECT 1';"
+                  "SELECT lower(5)"},
+      {"unknown", "CREATE FUNCTION s.now() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+                  "ALTER TABLE n ADD a int DEFAULT now()"},
+      {"unknown", "CREATE OPERATOR @#@ (leftarg = int, rightarg = int, function = f);"
+                  "SELECT 1 @#@ 2"}};
+  for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+    json_t *result = classify_in(NULL, scripts[i][1]);
+    if (strcmp(text_of(last_of(result), "class"), scripts[i][0]) != 0)
+      fail_msg("%s: %s", scripts[i][1], text_of(last_of(result), "class"));
+    json_decref(result);
+  }
+}
+
 static void what_means_the_same_is_exempt(void **state) {
   (void)state;
   static const char *const scripts[] = {
@@ -186,6 +232,16 @@ static void what_means_the_same_is_exempt(void **state) {
       "CREATE TABLE t (a int); CREATE TEMP TABLE t (a int); DROP TABLE t; DROP TABLE t",
       "CREATE TEMP TABLE t (a int); ALTER TABLE t RENAME TO u; DROP TABLE u",
       "CREATE TABLE \"T t\" (a int); DROP TABLE \"T t\"",
+      "CREATE SCHEMA s CREATE TABLE t (a int) CREATE VIEW v AS SELECT 1; DROP TABLE s.t",
+      "CREATE VIEW v AS SELECT a FROM t; DROP VIEW v",
+      ("CREATE SEQUENCE q; CREATE TABLE n (a int DEFAULT nextval('q'));"
+       "ALTER SEQUENCE q OWNED BY n.a; DROP TABLE n"),
+      ("CREATE TABLE n (a int) PARTITION BY LIST (a); CREATE TABLE m (a int);"
+       "ALTER TABLE n ATTACH PARTITION m DEFAULT; DROP TABLE n"),
+      ("CREATE TABLE n (a int); CREATE TRIGGER r BEFORE UPDATE ON n EXECUTE FUNCTION f();"
+       "INSERT INTO n VALUES (1)"),
+      ("CREATE FUNCTION lower(int) RETURNS int LANGUAGE sql AS 'SELECT 1';"
+       "SELECT pg_catalog.lower('A')"),
       ("CREATE FUNCTION f(int, text[]) RETURNS int LANGUAGE sql AS 'SELECT 1';"
        "DROP FUNCTION f(integer, text[])"),
       "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; DROP FUNCTION f"};
@@ -224,7 +280,8 @@ static void another_name_of_a_table_makes_nothing_better(void **state) {
 
 static void the_old_type_comes_from_the_run_before_the_catalog(void **state) {
   (void)state;
-  json_t *catalog = json_pack("{s:{s:s}}", "t", "a", "character varying(5)");
+  json_t *catalog =
+      json_pack("{s:{s:{s:s, s:b}}}", "t", "a", "type", "character varying(5)", "checked", false);
   dr_sql_world *world = dr__sql_world_new(catalog);
   json_t *result = classify_in(world, "ALTER TABLE t ALTER a TYPE varchar(9);"
                                       "ALTER TABLE t ALTER a TYPE varchar(7);"
@@ -247,9 +304,50 @@ static void a_catalog_may_say_that_a_column_is_not_null(void **state) {
   assert_string_equal(text_of(at(result, "statements", 0), "kind"), "drop-default-required");
   assert_string_equal(text_of(at(at(result, "statements", 0), "hazards", 1), "hazard"),
                       "widen-type-rewrite");
-  assert_string_equal(text_of(at(result, "statements", 1), "kind"), "drop-default");
+  assert_string_equal(text_of(at(result, "statements", 1), "kind"), "drop-default-unknown");
   json_decref(result);
   dr__sql_world_free(world);
+  json_decref(catalog);
+}
+
+/* What a statement is judged as when the catalog says nothing about the column but its type. */
+typedef struct less_known {
+  const char *sql, *kind;
+} less_known;
+
+static void what_is_not_known_of_a_column_makes_nothing_better(void **state) {
+  (void)state;
+  static const less_known list[] = {
+      {"ALTER TABLE t ALTER a DROP DEFAULT", "drop-default-unknown"},
+      {"ALTER TABLE t ALTER a SET DEFAULT NULL::text", "drop-default-unknown"},
+      {"ALTER TABLE t ALTER a DROP NOT NULL; ALTER TABLE t ALTER a DROP DEFAULT", "drop-default"},
+      {"DO $$ BEGIN ALTER TABLE t ALTER a DROP NOT NULL; END $$; ALTER TABLE t ALTER a DROP "
+       "DEFAULT",
+       "drop-default-unknown"},
+      {"ALTER TABLE t RENAME a TO b; ALTER TABLE t ALTER b DROP DEFAULT", "drop-default-unknown"},
+      {"ALTER TABLE t ADD COLUMN IF NOT EXISTS b int; ALTER TABLE t ALTER b DROP DEFAULT",
+       "drop-default-unknown"},
+      {"ALTER TABLE t ADD b int DEFAULT 0, ADD PRIMARY KEY (b); ALTER TABLE t ALTER b DROP DEFAULT",
+       "drop-default-unknown"},
+      {"ALTER TABLE t ADD b int DEFAULT 0; ALTER TABLE t ADD CHECK (coalesce(b, 0) > 0);"
+       "ALTER TABLE t ALTER b DROP DEFAULT",
+       "drop-default-unknown"},
+      {"ALTER TABLE t ADD b int DEFAULT 0; ALTER TABLE t ADD CHECK (b > 0 AND b IN (1, 2));"
+       "ALTER TABLE t ALTER b DROP DEFAULT",
+       "drop-default"},
+      {"ALTER TABLE t ALTER a TYPE varchar(9)", "widen-type-scan"},
+      {"ALTER TABLE t ADD b varchar(5); ALTER TABLE t ALTER b TYPE varchar(9)", "widen-type"},
+      {"ALTER TABLE t ADD b varchar(5) CHECK (b > ''); ALTER TABLE t ALTER b TYPE varchar(9)",
+       "widen-type-scan"}};
+  json_t *catalog = json_pack("{s:{s:s}}", "t", "a", "character varying(5)");
+  for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+    dr_sql_world *world = dr__sql_world_new(catalog);
+    json_t *result = classify_in(world, list[i].sql);
+    if (strcmp(text_of(last_of(result), "kind"), list[i].kind) != 0)
+      fail_msg("%s: %s", list[i].sql, text_of(last_of(result), "kind"));
+    json_decref(result);
+    dr__sql_world_free(world);
+  }
   json_decref(catalog);
 }
 
@@ -271,6 +369,68 @@ static void a_lock_is_told_without_its_tables(void **state) {
   for (size_t i = 2; i < 5; i++)
     assert_string_equal(text_of(at(result, "statements", i), "lock"), "");
   json_decref(result);
+}
+
+/* The reason that a statement has the hazard for; "" without it. */
+static const char *reason_for(const json_t *statement, const char *hazard) {
+  size_t i;
+  json_t *one;
+  json_array_foreach(json_object_get(statement, "hazards"), i, one) {
+    if (strcmp(text_of(one, "hazard"), hazard) == 0) return text_of(one, "reason");
+  }
+  return "";
+}
+
+static void work_under_a_lock_that_is_held_is_a_hazard(void **state) {
+  (void)state;
+  static const char *const scripts[] = {
+      ("ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID;"
+       "ALTER TABLE t VALIDATE CONSTRAINT c"),
+      "ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID, VALIDATE CONSTRAINT c",
+      "ALTER TABLE t ADD b int; UPDATE t SET b = a WHERE b IS NULL",
+      "ALTER TABLE t ADD b int; SAVEPOINT s; ROLLBACK TO s; UPDATE u SET b = a",
+      "ALTER TABLE t ADD b int; INSERT INTO u SELECT * FROM v",
+      "ALTER TABLE t ADD b int; COPY u FROM '/dev/null'",
+      "ALTER TABLE t ADD b int; SELECT a INTO n FROM u",
+      "DO $$ BEGIN ALTER TABLE t ADD b int; UPDATE t SET b = a; END $$",
+      "ALTER TABLE t ADD b int DEFAULT 0 REFERENCES u"};
+  for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+    json_t *result = classify_in(NULL, scripts[i]);
+    const char *reason = reason_for(last_of(result), "held-lock");
+    if (strncmp(reason, "t (ACCESS EXCLUSIVE): the transaction holds", 43) != 0)
+      fail_msg("%s: \"%s\"", scripts[i], reason);
+    assert_string_equal(text_of(last_of(result), "lock"), "ACCESS EXCLUSIVE");
+    assert_string_equal(text_of(last_of(result), "blocks"), "reads");
+    assert_true(json_is_true(json_object_get(last_of(result), "scan")));
+    json_decref(result);
+  }
+}
+
+static void a_lock_that_is_given_back_or_harmless_is_no_hazard(void **state) {
+  (void)state;
+  static const char *const scripts[] = {
+      "ALTER TABLE t ADD b int; COMMIT; UPDATE t SET b = a",
+      "ALTER TABLE t ADD b int; ROLLBACK; UPDATE t SET b = a",
+      "ALTER TABLE t ADD b int; CREATE INDEX CONCURRENTLY i ON t (a)",
+      "ALTER TABLE t ADD b int; VACUUM v; UPDATE t SET b = a",
+      "ALTER TABLE t ADD b int; INSERT INTO t VALUES (1)",
+      "ALTER TABLE t ADD b int; CREATE TABLE n (a int); CREATE INDEX ON n (a)",
+      "ALTER TABLE t ADD b int; CREATE TABLE n AS SELECT * FROM u WITH NO DATA",
+      "CREATE TABLE t (a int); ALTER TABLE t ADD b int; UPDATE u SET b = a",
+      "ALTER TABLE t VALIDATE CONSTRAINT c; UPDATE t SET b = a",
+      "REFRESH MATERIALIZED VIEW v",
+      "ALTER TABLE t ADD CHECK (a > 0)"};
+  for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+    json_t *result = classify_in(NULL, scripts[i]);
+    if (*reason_for(last_of(result), "held-lock")) fail_msg("%s", scripts[i]);
+    json_decref(result);
+  }
+  dr_sql_world *world = dr__sql_world_new(NULL);
+  json_decref(classify_in(world, "ALTER TABLE t ADD b int"));
+  json_t *result = classify_in(world, "UPDATE t SET b = a"); /* in a file of its own */
+  assert_string_equal(reason_for(last_of(result), "held-lock"), "");
+  json_decref(result);
+  dr__sql_world_free(world);
 }
 
 /* ------------------------------------------------------------ annotations */
@@ -417,13 +577,17 @@ int main(void) {
       cmocka_unit_test(what_an_earlier_script_created_is_exempt),
       cmocka_unit_test(what_may_have_been_there_is_not_exempt),
       cmocka_unit_test(what_may_mean_something_else_is_not_exempt),
+      cmocka_unit_test(what_reaches_old_rows_is_not_exempt),
       cmocka_unit_test(what_means_the_same_is_exempt),
       cmocka_unit_test(a_new_session_has_no_temporary_tables_and_its_own_path),
       cmocka_unit_test(another_name_of_a_table_makes_nothing_better),
       cmocka_unit_test(the_old_type_comes_from_the_run_before_the_catalog),
       cmocka_unit_test(a_catalog_may_say_that_a_column_is_not_null),
+      cmocka_unit_test(what_is_not_known_of_a_column_makes_nothing_better),
       cmocka_unit_test(an_index_is_new_in_the_schema_of_its_table),
       cmocka_unit_test(a_lock_is_told_without_its_tables),
+      cmocka_unit_test(work_under_a_lock_that_is_held_is_a_hazard),
+      cmocka_unit_test(a_lock_that_is_given_back_or_harmless_is_no_hazard),
       cmocka_unit_test(an_annotation_accepts_a_hazard_with_a_reason),
       cmocka_unit_test(advice_is_given_where_a_script_cannot_run_twice),
       cmocka_unit_test(advice_is_given_about_the_order),
