@@ -30,6 +30,9 @@ begin() {
   mkdir m
 }
 
+# sql_true QUERY: it gives t.
+sql_true() { [ "$(psql -qAtX -c "$1")" = t ]; }
+
 # file NAME: a migration, from standard input.
 file() { cat >"m/$1"; }
 
