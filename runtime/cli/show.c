@@ -57,11 +57,11 @@ static columns measure(const dr_runtime *rt) {
   return widths;
 }
 
-/* The help and the choices, beside the table or, on a narrow terminal, below it. */
 static void drop_spaces(ui_buf *out) {
   while (out->length > 0 && out->text[out->length - 1] == ' ') out->text[--out->length] = '\0';
 }
 
+/* The help and the choices, beside the table or, on a narrow terminal, below it. */
 static void add_help(ui_buf *out, const ui_screen *screen, const dr_param *param, size_t column) {
   ui_buf text = UI_BUF_INIT;
   size_t width = ui_wrap_width(screen, UI_OUT);
