@@ -85,7 +85,7 @@ static void fail_status(exec *self, int status) {
   dr__err_hint(&err, "%s",
                status == 126   ? "the program exists but may not be executed"
                : status == 127 ? "the program was not found in the container"
-                               : "what it wrote last stands below; run it by hand there (docker "
+                               : "what it wrote last is shown; run it by hand there (docker "
                                  "exec) to see more. Where that status is no failure, say "
                                  "any_status = true");
   fail(self, &err);

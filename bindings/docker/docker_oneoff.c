@@ -136,7 +136,7 @@ static void judge(dr_docker_steps *steps, const dr_container_state *state) {
     dr__err_hint(&self->err, "%s",
                  self->status == 137
                      ? "it was killed by signal KILL: by somebody, or for memory"
-                     : "what it wrote last stands below. Where that status is no failure, say "
+                     : "what it wrote last is shown. Where that status is no failure, say "
                        "any_status = true");
   }
 }
