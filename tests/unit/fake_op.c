@@ -28,10 +28,11 @@ void fake_loop_free(uv_loop_t *loop) {
 }
 
 fake_op *fake_op_new(uv_loop_t *loop, dr_target *target, json_t *args) {
-  static const dr_opspec none = {.name = "fake"};
+  static const dr_arg takes[] = {{"any_status", DR_ARG_BOOLEAN, 0}, {0}};
+  static const dr_opspec spec = {.name = "fake", .args = takes};
   fake_op *fake = calloc(1, sizeof *fake);
   assert_non_null(fake);
-  fake->op.spec = &none;
+  fake->op.spec = &spec;
   fake->op.loop = loop;
   fake->op.target = target;
   fake->op.args = args ? args : json_object();

@@ -57,6 +57,17 @@ static void every_failure_has_a_hint(void **state) {
   }
 }
 
+static void an_option_that_the_op_does_not_take_is_not_advised(void **state) {
+  static const dr_opspec none = {.name = "fake"};
+  bench b = on_local();
+  (void)state;
+  b.fake->op.spec = &none;
+  const dr_err *err =
+      run_failing(&b, (dr_exec_spec){.command = json_string("exit 3")}, "command.failed");
+  assert_null(strstr(err->hint, "any_status"));
+  end(&b);
+}
+
 /* A transport whose command would not end: the file it was to fill here has failed, or it was told
  * to. */
 typedef struct stuck {
@@ -169,6 +180,7 @@ static void a_command_that_never_began_is_not_called_stopped(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_failure_has_a_hint),
+      cmocka_unit_test(an_option_that_the_op_does_not_take_is_not_advised),
       cmocka_unit_test(a_file_that_failed_is_no_interrupt),
       cmocka_unit_test(a_command_that_may_still_run_is_not_called_stopped),
       cmocka_unit_test(a_command_that_never_began_is_not_called_stopped),
