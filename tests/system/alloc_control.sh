@@ -125,7 +125,8 @@ return recipe { name = "replaced", run = function()
   local here = host("local")
   local docker = here:docker()
   local name = "$me-" .. here:read { "sh", "-c", "echo \$PPID" }
-  local fields = { image = "$image", name = name, init = true, labels = { ["$me"] = "" }, command = { "sleep", "1000" } }
+  local fields = { image = "$image", name = name, init = true, labels = { ["$me"] = "" }, command = { "sleep", "1000" },
+    network = "none" } -- a bridge has room for a thousand, and what a run without memory began stays
   docker:run(fields)
   fields.env, fields.steady = { A = "b" }, 0
   docker:replace(fields)
