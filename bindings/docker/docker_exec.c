@@ -63,24 +63,11 @@ static void fail(exec *self, dr_err *err) {
   dr__docker_fail(self->op, err);
 }
 
-/* The command as an error names it: short, on one line. */
-static void describe(const dr_op *op, char *buffer, size_t size) {
-  const json_t *command = dr__arg(op, "command");
-  char *line =
-      json_is_string(command) ? strdup(json_string_value(command)) : dr__shell_quote(command);
-  char text[120];
-  dr__copy_text(text, sizeof text, line ? line : "the command");
-  text[strcspn(text, "\n")] = '\0';
-  bool cut = line && strlen(line) > strlen(text);
-  snprintf(buffer, size, "\"%s%s\"", text, cut ? " …" : "");
-  free(line);
-}
-
 static void fail_status(exec *self, int status) {
   dr_err err = DR_ERR_INIT;
   char shown[160], command[160];
   dr__docker_shown(self->op, shown, sizeof shown);
-  describe(self->op, command, sizeof command);
+  dr__command_name(dr__arg(self->op, "command"), command, sizeof command);
   dr__fail(&err, "command.failed", "%s in %s exited with status %d", command, shown, status);
   dr__err_hint(&err, "%s",
                status == 126   ? "the program exists but may not be executed"

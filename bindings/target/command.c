@@ -20,6 +20,7 @@
 #include "core/err.h"
 #include "text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,6 +107,17 @@ char *dr__shell_quote(const json_t *argv) {
   dr_text text = {0};
   add_words(&text, argv);
   return dr__text_take(&text);
+}
+
+void dr__command_name(const json_t *command, char *buffer, size_t size) {
+  char *line =
+      json_is_string(command) ? strdup(json_string_value(command)) : dr__shell_quote(command);
+  char text[120];
+  dr__copy_text(text, sizeof text, line ? line : "the command");
+  text[strcspn(text, "\n")] = '\0';
+  bool cut = line && strlen(line) > strlen(text);
+  snprintf(buffer, size, "\"%s%s\"", text, cut ? " …" : "");
+  free(line);
 }
 
 /* ------------------------------------------------------------ building */

@@ -93,18 +93,6 @@ static void on_release(dr_op *op) {
 
 /* ------------------------------------------------------------ errors */
 
-/* The command as an error names it: short, on one line. */
-static void describe(const run *r, char *buffer, size_t size) {
-  char *line = json_is_string(r->spec.command) ? strdup(json_string_value(r->spec.command))
-                                               : dr__shell_quote(r->spec.command);
-  char text[120];
-  dr__copy_text(text, sizeof text, line ? line : "the command");
-  text[strcspn(text, "\n")] = '\0';
-  bool cut = line && strlen(line) > strlen(text);
-  snprintf(buffer, size, "\"%s%s\"", text, cut ? " …" : "");
-  free(line);
-}
-
 static void add_detail(const run *r, dr_err *err) {
   char *tail = dr__capture_tail(&r->capture);
   if (tail && tail[0]) dr__err_detail(err, tail, strlen(tail));
@@ -128,7 +116,7 @@ static bool sudo_failed(const run *r, int status, dr_err *err) {
   bool welcome = verdict == DR_SUDO_OTHER || verdict == DR_SUDO_NO_PROGRAM;
   if (verdict == DR_SUDO_SILENT || (welcome && r->spec.any_status)) return false;
   char name[160];
-  describe(r, name, sizeof name);
+  dr__command_name(r->spec.command, name, sizeof name);
   dr__sudo_explain(verdict, r->target, name, err);
   if (verdict == DR_SUDO_WRONG) (void)dr__sudo_keep(r->target->transport, NULL);
   return true;
@@ -142,7 +130,7 @@ static bool takes_any_status(const dr_op *op) {
 
 static void status_error(const run *r, int status, dr_err *err) {
   char name[160];
-  describe(r, name, sizeof name);
+  dr__command_name(r->spec.command, name, sizeof name);
   if (sudo_failed(r, status, err)) {
     add_detail(r, err);
     return;
@@ -177,7 +165,7 @@ static const char *signal_hint(const char *name) {
 
 static void signal_error(const run *r, dr_err *err) {
   char name[160];
-  describe(r, name, sizeof name);
+  dr__command_name(r->spec.command, name, sizeof name);
   dr__fail(err, "command.signal", "%s was ended by signal %s", name, r->how.signal);
   dr__err_hint(err, "%s", signal_hint(r->how.signal));
   add_detail(r, err);
@@ -199,7 +187,7 @@ static void add_end(run *r, dr_err *err) {
 
 static void timeout_error(run *r, dr_err *err) {
   char name[160];
-  describe(r, name, sizeof name);
+  dr__command_name(r->spec.command, name, sizeof name);
   dr__fail(err, "command.timeout", "%s did not %s within %g s%s", name,
            r->how.not_begun ? "begin" : "end", r->spec.timeout,
            r->how.not_begun   ? ""

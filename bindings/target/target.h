@@ -187,6 +187,9 @@ void dr__command_clear(dr_command *command);
 /* The words as one line for a POSIX shell, each quoted only where it must be; malloc'd. */
 char *dr__shell_quote(const json_t *argv);
 
+/* A command (its words, or a line of shell) as an error names it: short, in quotes, on one line. */
+void dr__command_name(const json_t *command, char *buffer, size_t size);
+
 /* A path for a POSIX shell: quoted, but "~/" is left to the shell, and a leading '-' is no option;
  * malloc'd. */
 char *dr__folder_quote(const char *path);

@@ -3,6 +3,16 @@
 # that fails; and an update whose connection is cut. The OpenSSH server, its keys and its port are the test's own.
 set -eu
 fail() { echo "FAILED: $*" >&2; exit 1; }
+# appears FILE WHAT: waits for the file, 30 s at most.
+appears() {
+  tries=0
+  until [ -e "$1" ]; do
+    tries=$((tries + 1))
+    [ $tries -lt 600 ] || fail "$2: $(cat out)"
+    sleep 0.05
+  done
+}
+cut_sessions() { for session in $(ps -o pid= --ppid "$server"); do kill -9 "$session"; done; }
 world=$PWD/world
 rm -rf "$world"
 mkdir -p "$world/bin"
@@ -120,13 +130,8 @@ end }
 LUA
 "$DEPLOYRUN" cut.lua >out 2>&1 </dev/null &
 run=$!
-tries=0
-until [ -e standing ]; do
-  tries=$((tries + 1))
-  [ $tries -lt 600 ] || fail "the update never came to the files: $(cat out)"
-  sleep 0.05
-done
-for session in $(ps -o pid= --ppid $server); do kill -9 "$session"; done
+appears standing "the update never came to the files"
+cut_sessions
 if wait $run; then fail "an update without a connection succeeded"; fi
 run=
 grep -q 'ssh\.connection_lost' out || fail "$(cat out)"
@@ -147,13 +152,8 @@ end }
 LUA
 "$DEPLOYRUN" lock.lua >out 2>&1 </dev/null &
 run=$!
-tries=0
-until [ -e locked ]; do
-  tries=$((tries + 1))
-  [ $tries -lt 600 ] || fail "the lock was never taken: $(cat out)"
-  sleep 0.05
-done
-for session in $(ps -o pid= --ppid $server); do kill -9 "$session"; done
+appears locked "the lock was never taken"
+cut_sessions
 if wait $run; then fail "a run without its lock succeeded"; fi
 run=
 for what in 'lock\.lost' 'the connection to host1 was lost' 'what was running there may still run'; do
